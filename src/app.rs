@@ -1,0 +1,261 @@
+//! The application: configuration, store, keys, clock and what is kept in memory. One constructor for the binary and
+//! for tests.
+
+use crate::config::Config;
+use crate::error::OAuthError;
+use crate::keys::rotation::{Keysmith, RotationError};
+use crate::keys::seal::Kek;
+use crate::keys::{KeyError, KeyRing};
+use crate::store::cache::{Applied, Cached, Directory};
+use crate::store::leases::StatusLeases;
+use crate::store::tenants::Tenant;
+use crate::store::{AdminError, Store, StoreError};
+use crate::types::alg::Alg;
+use crate::types::clock::{Clock, UnixTime};
+use crate::types::id::{ClientOid, ResourceId, SecretId, StatusListId, TenantId};
+use crate::types::name::TenantName;
+use crate::types::random::Random;
+use crate::types::secret::Fingerprints;
+use crate::types::status::PublishedList;
+use crate::types::uri::PublicUrl;
+use moka::sync::Cache;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// The environment variable that may hold the key-encryption key instead of the file.
+pub const KEK_VARIABLE: &str = "GRANTOR_KEY_ENCRYPTION_KEY";
+
+const TENANTS: u64 = 10_000;
+const REMEMBERED: u64 = 20_000;
+
+/// Why the application cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An administrative write.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The key-encryption key or a signing key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The first key of the default tenant.
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
+}
+
+/// What is remembered of slow (Argon2id) secret checks.
+pub struct SlowSecrets {
+    /// The key under which right secrets are remembered; dies with the process.
+    pub fingerprints: Fingerprints,
+    /// Fingerprints of secrets that were right.
+    pub known: Cache<[u8; 32], ()>,
+    /// Wrong secrets per client and address within the last minute.
+    pub failures: Cache<(TenantId, String, IpAddr), Arc<AtomicU32>>,
+    /// Bounds how many run at once.
+    pub running: Semaphore,
+    /// How many wait for their turn.
+    pub waiting: AtomicU32,
+}
+
+/// Everything a request needs.
+pub struct App {
+    /// Settled configuration.
+    pub config: Config,
+    /// Where clients reach the server.
+    pub public_url: PublicUrl,
+    /// The database.
+    pub store: Store,
+    /// The database through memory.
+    pub directory: Directory,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+    /// Status list indexes in hand.
+    pub leases: StatusLeases,
+    /// Signed status lists.
+    pub published: Cache<StatusListId, Arc<PublishedList>>,
+    /// Slow secret checks.
+    pub slow_secrets: SlowSecrets,
+    /// Subjects whose groups did not fit into a token, so that each is warned of once in a while.
+    pub overage_warned: Cache<(ClientOid, ResourceId), ()>,
+    kek: Option<Kek>,
+    key_rings: Cached<TenantId, KeyRing>,
+    secret_uses: Mutex<HashMap<SecretId, UnixTime>>,
+    syncing: tokio::sync::Mutex<()>,
+    stopping: AtomicBool,
+}
+
+impl App {
+    /// Opens the database and the keys; on a new database makes the default tenant.
+    ///
+    /// # Errors
+    /// The database or the keys cannot be used.
+    pub async fn open(config: Config, public_url: PublicUrl, clock: Clock, random: Random) -> Result<Arc<Self>, StartError> {
+        let store = Store::open(&config.database).await?;
+        let kek = match std::env::var(KEK_VARIABLE) {
+            Ok(text) => Some(Kek::from_base64(&text)?),
+            Err(_) => Kek::load(&config.keys)?,
+        };
+        // Making a new one while sealed keys exist would only hide that the right one is missing.
+        let kek = match kek {
+            None if !store.has_keys().await? => Some(Kek::create(&config.keys, &random)?),
+            found => found,
+        };
+        let max_age = Duration::from_secs(config.cache_max_age.get().unsigned_abs());
+        let applied = Applied::new(store.revision().await?, max_age);
+        let app = Arc::new(Self {
+            public_url,
+            directory: Directory::new(store.clone(), applied.clone()),
+            leases: StatusLeases::new(store.clone(), clock.clone(), random.clone()),
+            published: Cache::new(1000),
+            slow_secrets: SlowSecrets {
+                fingerprints: Fingerprints::new(&random),
+                known: Cache::new(REMEMBERED),
+                failures: Cache::builder().max_capacity(REMEMBERED).time_to_live(Duration::from_secs(60)).build(),
+                running: Semaphore::new(slow_checks()),
+                waiting: AtomicU32::new(0),
+            },
+            overage_warned: Cache::builder().max_capacity(REMEMBERED).time_to_live(Duration::from_secs(600)).build(),
+            kek,
+            key_rings: Cached::new(TENANTS, applied),
+            secret_uses: Mutex::default(),
+            syncing: tokio::sync::Mutex::default(),
+            stopping: AtomicBool::new(false),
+            config,
+            store,
+            clock,
+            random,
+        });
+        app.ensure_default_tenant().await?;
+        Ok(app)
+    }
+
+    async fn ensure_default_tenant(&self) -> Result<(), StartError> {
+        if self.store.find_tenant(TenantName::DEFAULT).await?.is_some() {
+            return Ok(());
+        }
+        let name = TenantName::stored(TenantName::DEFAULT.to_owned());
+        match self.create_tenant(&name).await {
+            // Another process was faster.
+            Err(RotationError::Admin(AdminError::Refused(_))) => Ok(()),
+            other => Ok(other.map(drop)?),
+        }
+    }
+
+    /// Makes a tenant with its RS256 key.
+    ///
+    /// # Errors
+    /// Refused when the name is taken.
+    pub async fn create_tenant(&self, name: &TenantName) -> Result<TenantId, RotationError> {
+        let (now, id) = (self.clock.now(), TenantId::from(self.random.uuid_v7(&self.clock)));
+        let key = self.keysmith()?.forge(id, Alg::Rs256, (now, now)).await?;
+        self.store.create_tenant(id, name, &key, now).await?;
+        Ok(id)
+    }
+
+    /// What makes keys.
+    ///
+    /// # Errors
+    /// The key-encryption key is missing.
+    pub fn keysmith(&self) -> Result<Keysmith<'_>, KeyError> {
+        let kek = self.kek.as_ref().ok_or(KeyError::KekMissing)?;
+        Ok(Keysmith { store: &self.store, kek, random: &self.random, schedule: self.config.rotation })
+    }
+
+    /// The tenant's keys.
+    ///
+    /// # Errors
+    /// The database does not answer, or a key cannot be opened.
+    pub async fn key_ring(&self, tenant: TenantId) -> Result<Arc<KeyRing>, OAuthError> {
+        let load = async {
+            let kek = self.kek.as_ref().ok_or(KeyError::KekMissing)?;
+            let stored = self.store.list_keys(tenant, self.clock.now()).await?;
+            Ok::<_, OAuthError>(Some(KeyRing::open(tenant, &stored, kek)?))
+        };
+        self.key_rings.get(&tenant, load).await?.ok_or_else(|| KeyError::NoSigner(Alg::Rs256).into())
+    }
+
+    /// The issuer of a tenant (RFC 8414 §2): the public URL for the default tenant, below it for the others.
+    pub fn issuer(&self, tenant: &Tenant) -> String {
+        if tenant.name.as_str() == TenantName::DEFAULT {
+            self.public_url.to_string()
+        } else {
+            format!("{}/{}", self.public_url, tenant.name)
+        }
+    }
+
+    /// Follows the log of changes to its end and drops from memory what became stale.
+    ///
+    /// # Errors
+    /// The database does not answer; what was not followed is followed the next time.
+    pub async fn sync(&self) -> Result<(), StoreError> {
+        let _turn = self.syncing.lock().await;
+        let applied = self.directory.applied();
+        loop {
+            let from = applied.revision();
+            let changes = self.store.changes_after(from).await?;
+            let (Some(first), Some(last)) = (changes.first(), changes.last()) else { break };
+            // First the number, then the entries: a load that runs meanwhile sees the number and drops its own.
+            applied.advance(last.revision);
+            if first.revision != from + 1 {
+                tracing::info!(from, to = last.revision, "the log of changes has a gap; memory is emptied");
+                self.directory.clear();
+                self.key_rings.clear();
+            }
+            for change in &changes {
+                self.directory.apply(change);
+                if change.noun == crate::store::changes::Noun::Key {
+                    self.key_rings.forget(&change.tenant);
+                }
+            }
+        }
+        applied.seen_now();
+        Ok(())
+    }
+
+    /// Remembers that a secret was used; written down later by [`App::flush_secret_uses`].
+    pub fn note_secret_use(&self, secret: SecretId, now: UnixTime) {
+        self.secret_uses.lock().unwrap_or_else(PoisonError::into_inner).insert(secret, now);
+    }
+
+    /// Writes down when secrets were last used.
+    ///
+    /// # Errors
+    /// The database does not answer; then they are kept for the next time.
+    pub async fn flush_secret_uses(&self) -> Result<(), StoreError> {
+        let uses: Vec<_> =
+            std::mem::take(&mut *self.secret_uses.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect();
+        for batch in uses.chunks(500) {
+            if let Err(error) = self.store.record_secret_uses(batch).await {
+                let mut kept = self.secret_uses.lock().unwrap_or_else(PoisonError::into_inner);
+                for (secret, at) in &uses {
+                    kept.entry(*secret).or_insert(*at);
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that the server is about to stop, so that balancers send no more.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// True once the server is about to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}
+
+/// Half of the cores may hash at once: wrong secrets must leave room for right ones.
+fn slow_checks() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}

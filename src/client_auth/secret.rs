@@ -1,0 +1,103 @@
+//! Client secrets (RFC 6749 §2.3.1): generated ones cost one SHA-256, chosen ones Argon2id under bounds (§10.10).
+
+use crate::app::App;
+use crate::error::{OAuthError, reason};
+use crate::store::clients::Client;
+use crate::store::secrets::StoredSecret;
+use crate::store::tenants::Tenant;
+use crate::types::secret::{Secret, SecretHash};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Wrong chosen secrets for one client from one address within a minute before more are refused unread. Secrets that
+/// were right before are still taken: throttling locks nobody out who is already at work.
+const FAILURES: u32 = 10;
+
+/// Slow checks that may wait for their turn; more are told to come back.
+const WAITING: u32 = 64;
+
+/// Refuses unless `presented` is one of the client's live secrets.
+pub(super) async fn check(
+    app: &App,
+    tenant: &Tenant,
+    client: &Arc<Client>,
+    presented: &Secret,
+    peer: IpAddr,
+) -> Result<(), OAuthError> {
+    let now = app.clock.now();
+    let (slow, fast): (Vec<&StoredSecret>, Vec<&StoredSecret>) =
+        client.secrets.iter().partition(|secret| matches!(secret.hash, SecretHash::Argon2id(_)));
+    let mut matched = fast.into_iter().find(|secret| secret.hash.verify(presented));
+    if matched.is_none() && !slow.is_empty() {
+        matched = check_slow(app, (tenant, client, peer), &slow, presented).await?;
+    }
+    let Some(secret) = matched else { return Err(reason::CREDENTIALS_WRONG.into()) };
+    if !secret.is_live(now) {
+        return Err(reason::SECRET_EXPIRED.into());
+    }
+    app.note_secret_use(secret.id, now);
+    Ok(())
+}
+
+async fn check_slow<'s>(
+    app: &App,
+    who: (&Tenant, &Client, IpAddr),
+    secrets: &[&'s StoredSecret],
+    presented: &Secret,
+) -> Result<Option<&'s StoredSecret>, OAuthError> {
+    let memory = &app.slow_secrets;
+    let fingerprint = |secret: &StoredSecret| memory.fingerprints.of(&secret.hash, presented);
+    if let Some(known) = secrets.iter().find(|secret| memory.known.contains_key(&fingerprint(secret))) {
+        return Ok(Some(known));
+    }
+    let (tenant, client, peer) = who;
+    let key = (tenant.id, client.client_id.as_str().to_owned(), peer);
+    let failures = memory.failures.get_with(key, || Arc::new(AtomicU32::new(0)));
+    // Counted before the check and given back when it was right: parallel guesses do not slip past.
+    if failures.fetch_add(1, Ordering::SeqCst) >= FAILURES {
+        failures.fetch_sub(1, Ordering::SeqCst);
+        return Err(reason::THROTTLED.into());
+    }
+    let found = hash_in_turn(app, secrets, presented).await;
+    if !matches!(found, Ok(None)) {
+        failures.fetch_sub(1, Ordering::SeqCst);
+    }
+    let found = found?.and_then(|at| secrets.get(at).copied());
+    if let Some(secret) = found {
+        memory.known.insert(fingerprint(secret), ());
+    }
+    Ok(found)
+}
+
+/// Runs the slow hash beside the async threads, a bounded number at once. Answers the position of the secret.
+async fn hash_in_turn(app: &App, secrets: &[&StoredSecret], presented: &Secret) -> Result<Option<usize>, OAuthError> {
+    let memory = &app.slow_secrets;
+    let _place = Place::take(&memory.waiting)?;
+    let internal = |error: String| OAuthError::from(reason::INTERNAL).because(error);
+    let _turn = memory.running.acquire().await.map_err(|error| internal(error.to_string()))?;
+    let hashes: Vec<SecretHash> = secrets.iter().map(|secret| secret.hash.clone()).collect();
+    let presented = presented.clone();
+    tokio::task::spawn_blocking(move || hashes.iter().position(|hash| hash.verify(&presented)))
+        .await
+        .map_err(|error| internal(error.to_string()))
+}
+
+/// A place in the queue, given back when dropped.
+struct Place<'a>(&'a AtomicU32);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicU32) -> Result<Self, OAuthError> {
+        let place = Self(waiting);
+        if waiting.fetch_add(1, Ordering::SeqCst) >= WAITING {
+            return Err(reason::OVERLOADED.into());
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,152 @@
+//! Configuration: defaults, then a file, then the environment, then flags.
+
+use crate::keys::rotation::Schedule;
+use crate::store::DatabaseUrl;
+use crate::types::duration::Seconds;
+use crate::types::uri::PublicUrl;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Flags {
+    /// SQLite file, or postgres://user@host/name [default: grantor.db]
+    #[arg(long, global = true, env = "GRANTOR_DATABASE", hide_env_values = true, value_name = "URL")]
+    pub database: Option<String>,
+    /// Folder of the key-encryption key and development certificates [default: keys]
+    #[arg(long, global = true, env = "GRANTOR_KEYS", value_name = "DIR")]
+    pub keys: Option<PathBuf>,
+    /// Configuration file in TOML
+    #[arg(long, global = true, env = "GRANTOR_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Flags of the commands that serve.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ListenFlags {
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, env = "GRANTOR_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Where clients reach the server; the issuer is built from it [default: the listening address]
+    #[arg(long, env = "GRANTOR_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+}
+
+/// A certificate and its key, both PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain.
+    pub cert: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// What the file may say. Unknown names are errors, so that a typing mistake is not silently a default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    database: Option<String>,
+    keys: Option<PathBuf>,
+    server: ServerSection,
+    rotation: RotationSection,
+    cache: CacheSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ServerSection {
+    listen: Option<SocketAddr>,
+    public_url: Option<String>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    connections: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RotationSection {
+    every: Option<Seconds>,
+    announce: Option<Seconds>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CacheSection {
+    max_age: Option<Seconds>,
+}
+
+/// Everything that can be configured, settled.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the database is.
+    pub database: DatabaseUrl,
+    /// Folder of the key-encryption key.
+    pub keys: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where clients reach the server; `None` means the listening address.
+    pub public_url: Option<PublicUrl>,
+    /// Certificate for https.
+    pub tls: Option<TlsFiles>,
+    /// The most connections at once.
+    pub connections: usize,
+    /// When signing keys change.
+    pub rotation: Schedule,
+    /// How long memory is believed while the database is away.
+    pub cache_max_age: Seconds,
+}
+
+/// Listening address unless told otherwise.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+impl Config {
+    /// Settles flags (which carry the environment), file and defaults.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a value cannot be used; the text says which.
+    pub fn load(flags: &Flags, listen: &ListenFlags, tls: Option<TlsFiles>) -> Result<Self, String> {
+        let file = match &flags.config {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?
+            }
+            None => File::default(),
+        };
+        let database = flags.database.clone().or(file.database).unwrap_or_else(|| "grantor.db".into());
+        let public_url = listen.public_url.clone().or(file.server.public_url);
+        let tls = match (tls, file.server.tls_cert, file.server.tls_key) {
+            (Some(files), ..) => Some(files),
+            (None, Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None, None) => None,
+            _ => return Err("server.tls_cert and server.tls_key go together: give both or neither".into()),
+        };
+        let rotation = Schedule {
+            every: file.rotation.every.unwrap_or(Seconds::of(90 * 86_400)).get(),
+            announce: file.rotation.announce.unwrap_or(Seconds::of(86_400)).get(),
+        };
+        if rotation.announce >= rotation.every {
+            return Err("rotation.announce must be shorter than rotation.every".into());
+        }
+        // A resource server may keep the JWKS for as long as its Cache-Control says.
+        if rotation.announce < crate::keys::JWKS_MAX_AGE {
+            return Err(format!(
+                "rotation.announce must be at least {} seconds, for which the JWKS may be cached",
+                crate::keys::JWKS_MAX_AGE
+            ));
+        }
+        Ok(Self {
+            database: database.parse().map_err(|error: crate::types::Invalid| error.to_string())?,
+            keys: flags.keys.clone().or(file.keys).unwrap_or_else(|| "keys".into()),
+            listen: listen.listen.or(file.server.listen).unwrap_or(LISTEN),
+            public_url: public_url
+                .map(|url| url.parse().map_err(|error: crate::types::Invalid| error.to_string()))
+                .transpose()?,
+            tls,
+            connections: file.server.connections.unwrap_or(10_000),
+            rotation,
+            cache_max_age: file.cache.max_age.unwrap_or(Seconds::of(600)),
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! Token introspection (RFC 7662).
+
+use crate::app::App;
+use crate::error::{OAuthError, reason};
+use crate::extract::form::PostedForm;
+use crate::extract::tenant::TenantPath;
+use crate::store::clients::Client;
+use crate::store::tenants::Tenant;
+use crate::tokens::verify::{self, AccessToken};
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Tells an authenticated client what a token is worth. A token that is not the caller's business is inactive, like
+/// any other that is not valid here, and why is not said (§2.2).
+///
+/// # Errors
+/// The caller is not authenticated, the token is missing, or the database cannot be asked.
+pub async fn post(State(app): State<Arc<App>>, path: TenantPath, posted: PostedForm) -> Result<Json<Value>, OAuthError> {
+    // A disabled tenant is not refused here: its resource servers learn that every token is inactive.
+    let tenant = &*path.tenant;
+    let caller = posted.authenticate(&app, tenant).await?.require_proof()?;
+    let token = posted.form.get("token").ok_or_else(|| OAuthError::from(reason::PARAMETER_MISSING).about("token"))?;
+    let token = verify::active(&app, tenant, token).await?;
+    let answer = match token {
+        Some(token) if may_know(&app, tenant, caller.client(), &token).await? => active(*token),
+        _ => json!({ "active": false }),
+    };
+    metrics::counter!("grantor_introspections_total", "active" => answer["active"].to_string()).increment(1);
+    Ok(Json(answer))
+}
+
+/// RFC 7662 §4: the client it was issued to, and those that serve its audience.
+async fn may_know(app: &App, tenant: &Tenant, caller: &Client, token: &AccessToken) -> Result<bool, OAuthError> {
+    if caller.client_id.as_str() == token.client_id {
+        return Ok(true);
+    }
+    let resources = app.directory.resources(tenant.id).await?;
+    Ok(resources
+        .iter()
+        .any(|resource| resource.identifier.as_str() == token.audience && caller.serves(resource.id)))
+}
+
+fn active(token: AccessToken) -> Value {
+    let mut answer = serde_json::Map::with_capacity(token.claims.len() + 3);
+    answer.insert("active".into(), true.into());
+    answer.insert("token_type".into(), "Bearer".into());
+    // §2.2: who authorized the token; without a person that is the client. Kong finds its consumer by it.
+    answer.insert("username".into(), token.client_id.into());
+    answer.extend(token.claims);
+    Value::Object(answer)
+}

@@ -1,0 +1,42 @@
+//! Authorization server metadata (RFC 8414) and OpenID Connect Discovery: one document at every address.
+
+use crate::app::App;
+use crate::client_auth::METHODS;
+use crate::extract::tenant::TenantPath;
+use crate::grants::GRANTS;
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::IntoResponse;
+use serde_json::json;
+use std::sync::Arc;
+
+/// The document. Its endpoints stand below the path that it was fetched from: MSAL replaces the first segment of
+/// each by its own. The issuer is the tenant's, wherever the document was fetched.
+pub async fn get(State(app): State<Arc<App>>, path: TenantPath) -> impl IntoResponse {
+    let base = match &path.segment {
+        Some(segment) => format!("{}/{segment}", app.public_url),
+        None => app.public_url.to_string(),
+    };
+    let grants: Vec<_> = GRANTS.iter().map(|grant| grant.name).collect();
+    let proving: Vec<_> = METHODS.iter().filter(|method| method.authenticates).map(|method| method.name).collect();
+    let every: Vec<_> = METHODS.iter().map(|method| method.name).collect();
+    // RFC 8414 §3.2: members without a value are left out. scopes_supported is left out on purpose: some clients
+    // replace their configured scope by it.
+    let document = json!({
+        "issuer": app.issuer(&path.tenant),
+        "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
+        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+        "jwks_uri": format!("{base}/discovery/v2.0/keys"),
+        "introspection_endpoint": format!("{base}/oauth2/v2.0/introspect"),
+        "revocation_endpoint": format!("{base}/oauth2/v2.0/revoke"),
+        "response_types_supported": ["code"],
+        "grant_types_supported": grants,
+        "token_endpoint_auth_methods_supported": proving,
+        "introspection_endpoint_auth_methods_supported": proving,
+        "revocation_endpoint_auth_methods_supported": every,
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+    });
+    ([(CACHE_CONTROL, "public, max-age=300")], Json(document))
+}

@@ -1,0 +1,12 @@
+//! One file per path: extract, call, answer.
+
+pub mod authorize;
+pub mod groups;
+pub mod health;
+pub mod introspect;
+pub mod jwks;
+pub mod metadata;
+pub mod metrics;
+pub mod revoke;
+pub mod status_list;
+pub mod token;

@@ -1,0 +1,41 @@
+//! Token revocation (RFC 7009).
+
+use crate::app::App;
+use crate::error::{OAuthError, reason};
+use crate::extract::form::PostedForm;
+use crate::extract::tenant::TenantPath;
+use crate::tokens::verify::{self, Read};
+use axum::extract::State;
+use axum::http::StatusCode;
+use std::sync::Arc;
+
+/// Revokes a token of the calling client. `token_type_hint` only ever speeds a search up (§2.1); there is nothing to
+/// search here, so it is not read.
+///
+/// # Errors
+/// The client is not authenticated, the token is another client's or of a kind that cannot be revoked, or the
+/// database cannot write it down.
+pub async fn post(State(app): State<Arc<App>>, path: TenantPath, posted: PostedForm) -> Result<StatusCode, OAuthError> {
+    let tenant = &*path.tenant;
+    let caller = posted.authenticate(&app, tenant).await?;
+    let token = posted.form.get("token").ok_or_else(|| OAuthError::from(reason::PARAMETER_MISSING).about("token"))?;
+    let now = app.clock.now();
+    let ring = app.key_ring(tenant.id).await?;
+    match verify::read(&ring, token, now) {
+        // §2.2: a token that is not known is as good as revoked.
+        Read::Unknown => Ok(StatusCode::OK),
+        // §2.2.1.
+        Read::OtherJwt => Err(reason::TOKEN_TYPE_UNSUPPORTED.into()),
+        // §2.1: the token must have been issued to the client that revokes it.
+        Read::AccessToken(token) if token.client_id != caller.client().client_id.as_str() => {
+            Err(reason::TOKEN_OF_OTHER_CLIENT.into())
+        }
+        Read::AccessToken(token) => {
+            if token.expires_at > now {
+                app.store.revoke_token(tenant.id, &token.revocation(), now).await?;
+                metrics::counter!("grantor_revocations_total").increment(1);
+            }
+            Ok(StatusCode::OK)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The token endpoint (RFC 6749 §3.2).
+
+use crate::app::App;
+use crate::error::{OAuthError, reason};
+use crate::extract::form::PostedForm;
+use crate::extract::tenant::TenantPath;
+use crate::grants::{self, Exchange};
+use crate::tokens::issue::TokenAnswer;
+use axum::Json;
+use axum::extract::State;
+use std::sync::Arc;
+
+/// Authenticates the client, finds the grant, answers with what it issues.
+///
+/// # Errors
+/// RFC 6749 §5.2.
+pub async fn post(
+    State(app): State<Arc<App>>,
+    path: TenantPath,
+    posted: PostedForm,
+) -> Result<Json<TokenAnswer>, OAuthError> {
+    let answer = exchange(&app, &path, &posted).await;
+    let outcome = answer.as_ref().map_or_else(|error| error.reason().error, |_| "issued");
+    metrics::counter!("grantor_token_requests_total", "outcome" => outcome).increment(1);
+    answer.map(Json)
+}
+
+async fn exchange(app: &App, path: &TenantPath, posted: &PostedForm) -> Result<TokenAnswer, OAuthError> {
+    let tenant = path.enabled()?;
+    let form = &posted.form;
+    let client = posted.authenticate(app, tenant).await?;
+    let name = form.get("grant_type").ok_or_else(|| OAuthError::from(reason::PARAMETER_MISSING).about("grant_type"))?;
+    let grant = grants::find(name).ok_or_else(|| OAuthError::from(reason::GRANT_UNSUPPORTED).about(name))?;
+    if client.client().public && !grant.for_public {
+        return Err(reason::GRANT_NEEDS_SECRET.into());
+    }
+    // RFC 6749 §5.2: known, but not for this client.
+    if !client.client().grants.iter().any(|allowed| allowed == grant.name) {
+        return Err(OAuthError::from(reason::GRANT_NOT_ALLOWED).about(grant.name));
+    }
+    (grant.exchange)(Exchange { app, tenant, client: &client, form }).await
+}

@@ -1,0 +1,262 @@
+//! Every error an endpoint can answer: the registered name, a stable reason code, a fixed sentence, a private cause.
+//!
+//! The rows of [`REASONS`] are the table in `docs/errors.md`; a test keeps them the same. A response made here is a
+//! blank with the error attached; the outer layer fills in identifiers and time, and logs it once.
+
+use crate::keys::KeyError;
+use crate::store::StoreError;
+use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+
+/// One row of the table of reasons.
+#[derive(Debug)]
+pub struct Reason {
+    /// The number in `error_codes`. Never reused.
+    pub code: u32,
+    /// HTTP status.
+    pub status: u16,
+    /// The name that its RFC registered.
+    pub error: &'static str,
+    /// The sentence that is always the same.
+    pub text: &'static str,
+}
+
+macro_rules! reasons {
+    ($($(#[$meta:meta])* $name:ident = $code:literal $status:literal $error:literal $text:literal;)+) => {
+        $($(#[$meta])* pub const $name: &Reason = &Reason { code: $code, status: $status, error: $error, text: $text };)+
+
+        /// Every reason, in order of code.
+        pub const REASONS: &[&Reason] = &[$($name),+];
+    };
+}
+
+/// The reasons.
+pub mod reason {
+    use super::Reason;
+
+    reasons! {
+        /// RFC 6749 §3.2.
+        METHOD_NOT_ALLOWED = 1001 405 "invalid_request" "This endpoint does not take this HTTP method.";
+        /// RFC 6749 §3.2.
+        CONTENT_TYPE = 1002 400 "invalid_request" "Send the parameters as application/x-www-form-urlencoded in the body.";
+        /// A bound of ours.
+        BODY_TOO_LARGE = 1003 413 "invalid_request" "The body is larger than this server reads.";
+        /// RFC 6749 §3.2.
+        BODY_UNREADABLE = 1004 400 "invalid_request" "The body cannot be read as form parameters.";
+        /// RFC 6749 §3.2.
+        PARAMETER_REPEATED = 1005 400 "invalid_request" "A parameter stands more than once.";
+        /// RFC 6749 §5.2.
+        PARAMETER_MISSING = 1006 400 "invalid_request" "A parameter is missing.";
+        /// A bound of ours.
+        TOO_MANY_PARAMETERS = 1007 400 "invalid_request" "There are more parameters than this server reads.";
+        /// A tenant is the first segment of the path.
+        TENANT_UNKNOWN = 1008 404 "invalid_request" "There is no such tenant.";
+        /// `grantor tenant disable`.
+        TENANT_DISABLED = 1009 400 "invalid_request" "The tenant is disabled.";
+        /// No such path.
+        NOT_FOUND = 1010 404 "invalid_request" "There is nothing at this address.";
+        /// A bound of ours.
+        BODY_TIMEOUT = 1011 408 "invalid_request" "The body did not arrive in time.";
+        /// RFC 6749 §5.2.
+        CREDENTIALS_MISSING = 2001 401 "invalid_client" "The request carries no client credentials.";
+        /// RFC 6749 §5.2. Unknown and wrong are one answer, so that nobody learns which client ids exist.
+        CREDENTIALS_WRONG = 2002 401 "invalid_client" "The client is unknown or its secret is wrong.";
+        /// RFC 7617 §2.
+        CREDENTIALS_UNREADABLE = 2003 401 "invalid_client" "The Authorization header cannot be read as Basic credentials.";
+        /// RFC 6749 §2.3.
+        TWO_METHODS = 2004 400 "invalid_request" "The client authenticates in more than one way; use one.";
+        /// `grantor client disable`. Said only to who knows the secret.
+        CLIENT_DISABLED = 2005 401 "invalid_client" "The client is disabled.";
+        /// Said only to who knows the secret.
+        SECRET_EXPIRED = 2006 401 "invalid_client" "This secret of the client has expired; use a newer one.";
+        /// RFC 6749 §3.2.1.
+        CLIENT_ID_MISMATCH = 2007 400 "invalid_request" "The client_id in the body is not the one in the Authorization header.";
+        /// RFC 6749 §2.3.
+        METHOD_UNSUPPORTED = 2008 401 "invalid_client" "This way of client authentication is not supported; use Basic or the body.";
+        /// RFC 7662 §2.1.
+        PUBLIC_CLIENT = 2009 401 "invalid_client" "A public client cannot use this endpoint.";
+        /// RFC 6749 §2.3.1, §10.10.
+        THROTTLED = 2010 429 "temporarily_unavailable" "Too many wrong secrets for this client from this address; wait a minute.";
+        /// RFC 6749 §5.2.
+        GRANT_UNSUPPORTED = 3001 400 "unsupported_grant_type" "This server does not know that grant type.";
+        /// RFC 6749 §5.2.
+        GRANT_NOT_ALLOWED = 3002 400 "unauthorized_client" "The client may not use this grant type.";
+        /// RFC 6749 §4.4.
+        GRANT_NEEDS_SECRET = 3003 400 "unauthorized_client" "A public client cannot use client_credentials.";
+        /// RFC 6749 §4.1.2.1.
+        RESPONSE_TYPE_UNSUPPORTED = 3004 400 "unsupported_response_type" "This server does not answer that response type.";
+        /// RFC 6749 §3.3.
+        SCOPE_MALFORMED = 4001 400 "invalid_scope" "The scope holds a character that is not allowed, or is too long.";
+        /// RFC 6749 §3.3.
+        SCOPE_UNKNOWN = 4002 400 "invalid_scope" "The scope is unknown.";
+        /// RFC 6749 §3.3.
+        SCOPE_NOT_ALLOWED = 4003 400 "invalid_scope" "The client may not have this scope.";
+        /// One resource per token.
+        SEVERAL_RESOURCES = 4004 400 "invalid_scope" "The scopes belong to more than one resource; ask for one token each.";
+        /// RFC 8707 §2.
+        TARGET_UNKNOWN = 4005 400 "invalid_target" "The resource is unknown, or not an absolute URI without fragment.";
+        /// RFC 6749 §3.3.
+        NO_TARGET = 4006 400 "invalid_scope" "The request names no resource and the tenant has no default resource.";
+        /// RFC 8707 §2.
+        TARGET_MISMATCH = 4007 400 "invalid_target" "The scope and the resource parameter name different resources.";
+        /// RFC 8707 §2.
+        SEVERAL_TARGETS = 4008 400 "invalid_target" "Only one resource can be named; ask for one token each.";
+        /// `--require-group`. RFC 8628 §3.5 registered the name for the token endpoint.
+        GROUP_REQUIRED = 4009 400 "access_denied" "The resource requires membership in a group that the subject is not in.";
+        /// RFC 7009 §2.1.
+        TOKEN_OF_OTHER_CLIENT = 5001 400 "unauthorized_client" "The token was issued to another client.";
+        /// RFC 7009 §2.2.1.
+        TOKEN_TYPE_UNSUPPORTED = 5002 400 "unsupported_token_type" "This kind of token cannot be revoked.";
+        /// RFC 6750 §3.1.
+        TOKEN_INVALID = 5003 401 "invalid_token" "The access token is malformed, expired, revoked or not from this server.";
+        /// RFC 6750 §3.1: no error is named in the challenge when nothing was presented.
+        TOKEN_MISSING = 5004 401 "invalid_request" "The request carries no access token.";
+        /// RFC 6750 §2.
+        TOKEN_TWICE = 5005 400 "invalid_request" "The access token is sent in more than one way; use one.";
+        /// draft-ietf-oauth-status-list §8.1.
+        STATUS_LIST_UNKNOWN = 6001 404 "invalid_request" "There is no such status list.";
+        /// The same request may succeed later.
+        DATABASE_UNAVAILABLE = 9001 503 "temporarily_unavailable" "The server cannot reach its database; try again shortly.";
+        /// A defect of ours.
+        INTERNAL = 9002 500 "server_error" "The server met a condition that it did not expect.";
+        /// Too many slow secret checks at once.
+        OVERLOADED = 9003 503 "temporarily_unavailable" "The server is busy; try again shortly.";
+        /// The configuration is not finished.
+        KEYS_UNUSABLE = 9004 503 "temporarily_unavailable" "The server cannot use its signing key.";
+    }
+}
+pub use reason::REASONS;
+
+/// How the failure is announced in `WWW-Authenticate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Challenge {
+    Basic,
+    Bearer,
+}
+
+/// An error on its way out.
+#[derive(Debug, Clone)]
+pub struct OAuthError {
+    reason: &'static Reason,
+    detail: Option<String>,
+    cause: Option<String>,
+    allow: Option<&'static str>,
+}
+
+impl From<&'static Reason> for OAuthError {
+    fn from(reason: &'static Reason) -> Self {
+        Self { reason, detail: None, cause: None, allow: None }
+    }
+}
+
+impl OAuthError {
+    /// Adds what of the request it is about, such as the name of a parameter. Never a secret. Characters that RFC
+    /// 6749 §5.2 does not allow in a description are replaced.
+    #[must_use]
+    pub fn about(mut self, what: &str) -> Self {
+        let shown = what.chars().take(120).map(|c| if matches!(c, '\x20'..='\x7e') && !"\"\\".contains(c) { c } else { '?' });
+        self.detail = Some(shown.collect());
+        self
+    }
+
+    /// Adds the private cause, for the log alone.
+    #[must_use]
+    pub fn because(mut self, cause: impl std::fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// For a wrong method: what the endpoint takes instead (RFC 9110 §15.5.6).
+    pub fn wrong_method(allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Self::from(reason::METHOD_NOT_ALLOWED) }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> &'static Reason {
+        self.reason
+    }
+
+    /// What the log may know.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// The sentence for people, with code and detail.
+    pub fn description(&self) -> String {
+        let Reason { code, text, .. } = self.reason;
+        match &self.detail {
+            Some(detail) => format!("GRT{code}: {text} ({detail})"),
+            None => format!("GRT{code}: {text}"),
+        }
+    }
+
+    fn challenge(&self) -> Option<Challenge> {
+        match (self.reason.status, self.reason.error) {
+            (401, "invalid_client") => Some(Challenge::Basic),
+            (401, _) => Some(Challenge::Bearer),
+            _ => None,
+        }
+    }
+
+    /// Status and headers, with the error attached for the layer that writes the body.
+    fn blank(self) -> Response {
+        let status = StatusCode::from_u16(self.reason.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        let headers = response.headers_mut();
+        match self.challenge() {
+            // RFC 7617 §2.
+            Some(Challenge::Basic) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"grantor\", charset=\"UTF-8\""));
+            }
+            // RFC 6750 §3: without a token, no error is named.
+            Some(Challenge::Bearer) => {
+                let challenge = if self.reason.code == reason::TOKEN_MISSING.code {
+                    "Bearer realm=\"grantor\"".to_owned()
+                } else {
+                    format!(
+                        "Bearer realm=\"grantor\", error=\"{}\", error_description=\"{}\"",
+                        self.reason.error,
+                        self.description()
+                    )
+                };
+                headers.extend(HeaderValue::from_str(&challenge).ok().map(|value| (WWW_AUTHENTICATE, value)));
+            }
+            None => {}
+        }
+        match self.reason.status {
+            503 => headers.insert(RETRY_AFTER, HeaderValue::from_static("5")),
+            429 => headers.insert(RETRY_AFTER, HeaderValue::from_static("60")),
+            _ => None,
+        };
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        self.blank()
+    }
+}
+
+/// A failing database is never the requester's fault.
+impl From<StoreError> for OAuthError {
+    fn from(error: StoreError) -> Self {
+        let reason = match error {
+            StoreError::Unavailable(_) => reason::DATABASE_UNAVAILABLE,
+            StoreError::Internal(_) => reason::INTERNAL,
+        };
+        Self::from(reason).because(error)
+    }
+}
+
+impl From<KeyError> for OAuthError {
+    fn from(error: KeyError) -> Self {
+        Self::from(reason::KEYS_UNUSABLE).because(error)
+    }
+}

@@ -1,0 +1,70 @@
+//! A form body with the credentials that came along, bounded in size and time.
+
+use super::peer::Peer;
+use crate::app::App;
+use crate::client_auth::{self, AuthenticatedClient, Presented};
+use crate::error::{OAuthError, reason};
+use crate::store::tenants::Tenant;
+use crate::types::form::{Form, FormError};
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http_body_util::{BodyExt, Limited};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The largest body that is read.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// A POSTed form.
+pub struct PostedForm {
+    /// Its parameters.
+    pub form: Form,
+    headers: HeaderMap,
+    peer: IpAddr,
+}
+
+impl PostedForm {
+    /// Who sent it: a client that proved who it is, or a public one that names itself.
+    ///
+    /// # Errors
+    /// See [`client_auth::authenticate`].
+    pub async fn authenticate(&self, app: &App, tenant: &Tenant) -> Result<AuthenticatedClient, OAuthError> {
+        let authorization: Vec<&[u8]> = self.headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes()).collect();
+        client_auth::authenticate(app, tenant, Presented { authorization: &authorization, form: &self.form, peer: self.peer }).await
+    }
+}
+
+impl FromRequest<Arc<App>> for PostedForm {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, OAuthError> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(Peer(peer)) = Peer::from_request_parts(&mut parts, app).await;
+        let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(reason::CONTENT_TYPE.into());
+        }
+        let form = Form::parse(&read(body).await?).map_err(|error| match error {
+            FormError::Unreadable => OAuthError::from(reason::BODY_UNREADABLE),
+            FormError::Repeated(name) => OAuthError::from(reason::PARAMETER_REPEATED).about(&name),
+            FormError::TooMany => OAuthError::from(reason::TOO_MANY_PARAMETERS),
+        })?;
+        Ok(Self { form, headers: parts.headers, peer })
+    }
+}
+
+async fn read(body: Body) -> Result<axum::body::Bytes, OAuthError> {
+    match tokio::time::timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(reason::BODY_TOO_LARGE.into()),
+        Ok(Err(error)) => Err(OAuthError::from(reason::BODY_UNREADABLE).because(error)),
+        Err(_) => Err(reason::BODY_TIMEOUT.into()),
+    }
+}

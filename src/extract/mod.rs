@@ -1,0 +1,6 @@
+//! From HTTP to our own values. Extractors know the application, not the routes.
+
+pub mod bearer;
+pub mod form;
+pub mod peer;
+pub mod tenant;

@@ -1,0 +1,187 @@
+//! Signing keys: each tenant has a ring of them. A key is announced in the JWKS, then signs, then retires.
+
+pub mod jwk;
+pub mod rotation;
+pub mod seal;
+pub mod signer;
+
+use crate::store::keys::StoredKey;
+use crate::types::alg::Alg;
+use crate::types::clock::UnixTime;
+use crate::types::id::TenantId;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jwk::Jwk;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use seal::Kek;
+use serde_json::json;
+use signer::Signer;
+use std::path::PathBuf;
+
+/// Seconds for which the JWKS may be cached: `Cache-Control: max-age`.
+pub const JWKS_MAX_AGE: i64 = 300;
+
+/// Why keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// No key-encryption key although the database holds sealed keys.
+    #[error(
+        "the key-encryption key is missing: put the file 'kek' back into the keys folder, or set GRANTOR_KEY_ENCRYPTION_KEY"
+    )]
+    KekMissing,
+    /// It is there and is not one.
+    #[error("the key-encryption key cannot be read: it must be 32 bytes in base64")]
+    KekUnreadable,
+    /// Others may read it.
+    #[error("{0} can be read by others than its owner; run: chmod 600 {0}")]
+    KekOpen(PathBuf),
+    /// A sealed key belongs to another key-encryption key.
+    #[error("the signing keys in this database were sealed under another key-encryption key")]
+    OtherKek,
+    /// A key's bytes are not what they should be.
+    #[error("a signing key is damaged")]
+    Damaged,
+    /// No key of that algorithm may sign now.
+    #[error("no {0} key of the tenant may sign now; run: grantor key rotate --alg {0} --now")]
+    NoSigner(Alg),
+    /// A file of the keys folder failed.
+    #[error("{0}: {1}")]
+    File(PathBuf, String),
+    /// The cryptographic library refused.
+    #[error("{0}")]
+    Library(&'static str),
+}
+
+/// A key with its times, parsed.
+pub struct Key {
+    /// Public half.
+    pub jwk: Jwk,
+    /// When it was made and published.
+    pub created_at: UnixTime,
+    /// From when on it signs.
+    pub activates_at: UnixTime,
+    /// Until when it signs.
+    pub retires_at: Option<UnixTime>,
+    /// Until when it is published.
+    pub expires_at: Option<UnixTime>,
+    signer: Signer,
+    verifier: DecodingKey,
+    // The encoded header of an access token, with the dot behind: the same for every token of this key.
+    access_header: String,
+}
+
+impl Key {
+    fn open(tenant: TenantId, stored: &StoredKey, kek: &Kek) -> Result<Self, KeyError> {
+        let pkcs8 = kek.open(&label(tenant, &stored.kid), &stored.sealed)?;
+        let signer = Signer::parse(stored.alg, &pkcs8)?;
+        let jwk = Jwk::new(stored.alg, &signer.public())?;
+        let verifier = match (&jwk.n, &jwk.e, &jwk.x, &jwk.y) {
+            (Some(n), Some(e), ..) => DecodingKey::from_rsa_components(n, e),
+            (_, _, Some(x), Some(y)) => DecodingKey::from_ec_components(x, y),
+            (_, _, Some(x), None) => DecodingKey::from_ed_components(x),
+            _ => return Err(KeyError::Damaged),
+        }
+        .map_err(|_| KeyError::Damaged)?;
+        Ok(Self {
+            access_header: header("at+jwt", &jwk),
+            jwk,
+            created_at: stored.created_at,
+            activates_at: stored.activates_at,
+            retires_at: stored.retires_at,
+            expires_at: stored.expires_at,
+            signer,
+            verifier,
+        })
+    }
+
+    /// True while new tokens may be signed with it.
+    pub fn signs(&self, now: UnixTime) -> bool {
+        self.activates_at <= now && self.retires_at.is_none_or(|end| now < end)
+    }
+
+    /// True while it belongs into the JWKS.
+    pub fn is_published(&self, now: UnixTime) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Signs an access token (RFC 9068 §2.1: `typ` is `at+jwt`). `payload` is a JSON object.
+    ///
+    /// # Errors
+    /// The library refused.
+    pub fn sign_access_token(&self, payload: &[u8]) -> Result<String, KeyError> {
+        self.finish(self.access_header.clone(), payload)
+    }
+
+    /// Signs a JWT with another header `typ`.
+    ///
+    /// # Errors
+    /// The library refused.
+    pub fn sign(&self, typ: &str, payload: &[u8]) -> Result<String, KeyError> {
+        self.finish(header(typ, &self.jwk), payload)
+    }
+
+    fn finish(&self, mut jwt: String, payload: &[u8]) -> Result<String, KeyError> {
+        jwt.reserve(payload.len() * 4 / 3 + 400);
+        URL_SAFE_NO_PAD.encode_string(payload, &mut jwt);
+        let signature = self.signer.sign(jwt.as_bytes())?;
+        jwt.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
+        Ok(jwt)
+    }
+
+    /// What `jsonwebtoken` needs to verify with it.
+    pub fn verifier(&self) -> (Algorithm, &DecodingKey) {
+        let algorithm = match self.jwk.alg {
+            Alg::Rs256 => Algorithm::RS256,
+            Alg::Ps256 => Algorithm::PS256,
+            Alg::Es256 => Algorithm::ES256,
+            Alg::EdDsa => Algorithm::EdDSA,
+        };
+        (algorithm, &self.verifier)
+    }
+}
+
+/// The keys of one tenant.
+pub struct KeyRing(Vec<Key>);
+
+impl KeyRing {
+    /// Opens and parses stored keys.
+    ///
+    /// # Errors
+    /// One of them cannot be opened.
+    pub fn open(tenant: TenantId, stored: &[StoredKey], kek: &Kek) -> Result<Self, KeyError> {
+        stored.iter().map(|key| Key::open(tenant, key, kek)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The key that signs now: of several the one that began last.
+    ///
+    /// # Errors
+    /// None may sign.
+    pub fn signing(&self, alg: Alg, now: UnixTime) -> Result<&Key, KeyError> {
+        self.0
+            .iter()
+            .filter(|key| key.jwk.alg == alg && key.signs(now))
+            .max_by_key(|key| key.activates_at)
+            .ok_or(KeyError::NoSigner(alg))
+    }
+
+    /// A published key by its id.
+    pub fn find(&self, kid: &str, now: UnixTime) -> Option<&Key> {
+        self.0.iter().find(|key| key.jwk.kid == kid && key.is_published(now))
+    }
+
+    /// Every published key, oldest first: those that are announced, those that sign and those that retired lately.
+    pub fn published(&self, now: UnixTime) -> impl Iterator<Item = &Key> {
+        self.0.iter().filter(move |key| key.is_published(now))
+    }
+}
+
+/// What a sealed key is bound to.
+fn label(tenant: TenantId, kid: &str) -> String {
+    format!("{tenant} {kid}")
+}
+
+fn header(typ: &str, jwk: &Jwk) -> String {
+    let json = json!({ "typ": typ, "alg": jwk.alg, "kid": jwk.kid });
+    format!("{}.", URL_SAFE_NO_PAD.encode(json.to_string()))
+}

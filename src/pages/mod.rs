@@ -1,0 +1,3 @@
+//! HTML, one file per page.
+
+pub mod home;

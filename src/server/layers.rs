@@ -1,0 +1,98 @@
+//! What every response goes through: identifiers, the body of an error and its one log line, headers, a time limit.
+
+use crate::app::App;
+use crate::error::{OAuthError, reason};
+use crate::types::clock::format_time;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, PRAGMA, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest a request may take.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CLIENT_REQUEST_ID: &str = "client-request-id";
+
+/// The outermost layer.
+pub async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let trace_id = app.random.uuid_v4().to_string();
+    let correlation_id = correlation_id(&request).unwrap_or_else(|| trace_id.clone());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => OAuthError::from(reason::OVERLOADED).because("the request took too long").into_response(),
+    };
+    if let Some(error) = response.extensions_mut().remove::<Arc<OAuthError>>() {
+        let status = response.status();
+        log(&error, status, &trace_id, format_args!("{method} {path}"));
+        *response.body_mut() = Body::from(body(&app, &error, &trace_id, &correlation_id));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    let class = match response.status().as_u16() {
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    };
+    metrics::counter!("grantor_http_responses_total", "class" => class).increment(1);
+    put_headers(&app, &mut response, &trace_id);
+    response
+}
+
+/// The body of an error: RFC 6749 §5.2, with the members that Entra's clients show to people.
+fn body(app: &App, error: &OAuthError, trace_id: &str, correlation_id: &str) -> String {
+    json!({
+        "error": error.reason().error,
+        "error_description": error.description(),
+        "error_codes": [error.reason().code],
+        "timestamp": format_time(app.clock.now()),
+        "trace_id": trace_id,
+        "correlation_id": correlation_id,
+    })
+    .to_string()
+}
+
+fn log(error: &OAuthError, status: StatusCode, trace_id: &str, request: std::fmt::Arguments<'_>) {
+    let (code, cause) = (error.reason().code, error.cause().unwrap_or_default());
+    if status.is_server_error() {
+        tracing::error!(code, status = status.as_u16(), trace_id, %request, cause, "{}", error.description());
+    } else {
+        tracing::info!(code, status = status.as_u16(), trace_id, %request, cause, "{}", error.description());
+    }
+}
+
+/// MSAL sends an identifier of its own, in a header or in the query; it is given back so that both logs can be joined.
+fn correlation_id(request: &Request) -> Option<String> {
+    let header = request.headers().get(CLIENT_REQUEST_ID).and_then(|value| value.to_str().ok());
+    let query = || {
+        request.uri().query().into_iter().flat_map(|query| query.split('&')).find_map(|pair| {
+            pair.strip_prefix(CLIENT_REQUEST_ID).and_then(|rest| rest.strip_prefix('='))
+        })
+    };
+    let fine = |id: &&str| (1..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    header.or_else(query).filter(fine).map(str::to_owned)
+}
+
+fn put_headers(app: &App, response: &mut Response, trace_id: &str) {
+    let headers = response.headers_mut();
+    headers.extend(HeaderValue::from_str(trace_id).ok().map(|id| (REQUEST_ID, id)));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // RFC 6749 §5.1: nothing is stored unless an endpoint says for how long.
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    }
+    // Not for loopback names: a browser would remember it for everything else that runs there.
+    if app.public_url.is_https() && !app.public_url.is_loopback() {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+}

@@ -1,0 +1,6 @@
+//! The outside wall: routes, layers, listening.
+
+pub mod layers;
+pub mod listen;
+pub mod router;
+pub mod tls;

@@ -1,0 +1,84 @@
+//! Every path in one table.
+
+use super::layers;
+use crate::app::App;
+use crate::endpoints::{authorize, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token};
+use crate::error::{OAuthError, reason};
+use crate::pages::home;
+use axum::Router;
+use axum::middleware;
+use axum::routing::{MethodRouter, get, post};
+use std::sync::Arc;
+
+/// Paths that a tenant has: each is there as it stands, for the default tenant, and below `/{tenant}`.
+const TENANT_PATHS: &[(&str, fn() -> MethodRouter<Arc<App>>)] = &[
+    ("/oauth2/v2.0/authorize", || get(authorize::get).post(authorize::get).fallback(only_get_and_post)),
+    ("/oauth2/v2.0/token", || post(token::post).fallback(only_post)),
+    ("/oauth2/v2.0/introspect", || post(introspect::post).fallback(only_post)),
+    ("/introspect", || post(introspect::post).fallback(only_post)),
+    ("/oauth2/v2.0/revoke", || post(revoke::post).fallback(only_post)),
+    ("/revoke", || post(revoke::post).fallback(only_post)),
+    ("/oauth2/v2.0/groups", || get(groups::get).post(groups::get).fallback(only_get_and_post)),
+    ("/discovery/v2.0/keys", || get(jwks::get).fallback(only_get)),
+    ("/jwks", || get(jwks::get).fallback(only_get)),
+    ("/.well-known/oauth-authorization-server", || get(metadata::get).fallback(only_get)),
+    ("/.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
+    ("/v2.0/.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
+    ("/statuslists/{id}", || get(status_list::get).fallback(only_get)),
+];
+
+/// Well-known documents that RFC 8414 §3 puts between host and path of the issuer.
+const INSERTED_PATHS: &[&str] = &["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
+
+/// Paths of the server as a whole.
+const SERVER_PATHS: &[(&str, fn() -> MethodRouter<Arc<App>>)] = &[
+    ("/", || get(home::get).fallback(only_get)),
+    ("/livez", || get(health::livez).fallback(only_get)),
+    ("/readyz", || get(health::readyz).fallback(only_get)),
+    ("/metrics", || get(metrics::get).fallback(only_get)),
+];
+
+/// The whole service.
+pub fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new();
+    for (path, route) in SERVER_PATHS {
+        router = router.route(path, route());
+    }
+    for (path, route) in TENANT_PATHS {
+        router = router.route(path, route()).route(&format!("/{{tenant}}{path}"), route());
+    }
+    for well_known in INSERTED_PATHS {
+        router = router.route(&format!("{well_known}/{{tenant}}"), get(metadata::get).fallback(only_get));
+    }
+    // A public URL with a path works whether or not the proxy in front removes it.
+    let prefix = app.public_url.path();
+    if !prefix.is_empty() {
+        for well_known in INSERTED_PATHS {
+            let inserted = format!("{well_known}{prefix}");
+            router = router
+                .route(&format!("{inserted}/{{tenant}}"), get(metadata::get).fallback(only_get))
+                .route(&inserted, get(metadata::get).fallback(only_get));
+        }
+        router = Router::new().nest(&prefix, router.clone()).merge(router);
+    }
+    router
+        .fallback(nothing_here)
+        .layer(middleware::from_fn_with_state(app.clone(), layers::finish))
+        .with_state(app)
+}
+
+async fn nothing_here() -> OAuthError {
+    reason::NOT_FOUND.into()
+}
+
+async fn only_post() -> OAuthError {
+    OAuthError::wrong_method("POST")
+}
+
+async fn only_get() -> OAuthError {
+    OAuthError::wrong_method("GET, HEAD")
+}
+
+async fn only_get_and_post() -> OAuthError {
+    OAuthError::wrong_method("GET, HEAD, POST")
+}

@@ -1,0 +1,215 @@
+//! Reads from memory (tenants, resources, clients, memberships), kept true by the log of changes.
+//!
+//! A loaded value may be older than a change that was applied while it was being loaded. So every load remembers the
+//! revision applied before it, and takes its own entry out again when another revision was applied meanwhile: an
+//! entry that stays was read after every change that this process knows of.
+
+use super::changes::{Change, Noun};
+use super::clients::Client;
+use super::members::Membership;
+use super::resources::Resource;
+use super::tenants::Tenant;
+use super::{Store, StoreError};
+use crate::types::id::{MemberId, TenantId};
+use arc_swap::ArcSwap;
+use moka::sync::Cache;
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+const TENANTS: u64 = 10_000;
+const CLIENTS: u64 = 20_000;
+
+/// How far this process has followed the log of changes.
+#[derive(Debug)]
+pub struct Applied {
+    revision: AtomicI64,
+    seen: ArcSwap<Instant>,
+    max_age: Duration,
+}
+
+impl Applied {
+    /// Starts at `revision`, believed for `max_age` after each look at the log.
+    pub fn new(revision: i64, max_age: Duration) -> Arc<Self> {
+        Arc::new(Self { revision: AtomicI64::new(revision), seen: ArcSwap::from_pointee(Instant::now()), max_age })
+    }
+
+    /// The last applied revision.
+    pub fn revision(&self) -> i64 {
+        self.revision.load(Ordering::SeqCst)
+    }
+
+    /// Says that the log was read to `revision`. Call it before the entries are dropped.
+    pub fn advance(&self, revision: i64) {
+        self.revision.store(revision, Ordering::SeqCst);
+    }
+
+    /// Says that the log was looked at and nothing is left to apply.
+    pub fn seen_now(&self) {
+        self.seen.store(Arc::new(Instant::now()));
+    }
+
+    // With the log out of reach for long, memory may hold a client that was disabled since.
+    fn check(&self) -> Result<(), StoreError> {
+        if self.seen.load().elapsed() > self.max_age {
+            return Err(StoreError::Unavailable("the log of changes could not be read for too long".into()));
+        }
+        Ok(())
+    }
+}
+
+/// A bounded map from keys to values read from the database.
+pub struct Cached<K, V> {
+    entries: Cache<K, Arc<V>>,
+    applied: Arc<Applied>,
+}
+
+impl<K, V> Cached<K, V>
+where
+    K: Hash + Eq + Send + Sync + Clone + 'static,
+    V: Send + Sync + 'static,
+{
+    /// Holds at most `capacity` entries.
+    pub fn new(capacity: u64, applied: Arc<Applied>) -> Self {
+        Self { entries: Cache::new(capacity), applied }
+    }
+
+    /// From memory, or loaded. Nothing is remembered about what does not exist.
+    ///
+    /// # Errors
+    /// The load failed, or memory can no longer be trusted.
+    pub async fn get<F, E>(&self, key: &K, load: F) -> Result<Option<Arc<V>>, E>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+        E: From<StoreError>,
+    {
+        self.applied.check()?;
+        if let Some(value) = self.entries.get(key) {
+            return Ok(Some(value));
+        }
+        let before = self.applied.revision();
+        let Some(value) = load.await?.map(Arc::new) else { return Ok(None) };
+        self.entries.insert(key.clone(), value.clone());
+        if self.applied.revision() != before {
+            self.entries.invalidate(key);
+        }
+        Ok(Some(value))
+    }
+
+    /// Forgets one entry.
+    pub fn forget(&self, key: &K) {
+        self.entries.invalidate(key);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.entries.invalidate_all();
+    }
+}
+
+/// Every cache over the store, and the reads that go through them.
+pub struct Directory {
+    store: Store,
+    applied: Arc<Applied>,
+    tenants: Cached<String, Tenant>,
+    resources: Cached<TenantId, Vec<Resource>>,
+    clients: Cached<(TenantId, String), Client>,
+    members: Cached<(TenantId, MemberId), (u64, Membership)>,
+    group_epochs: ArcSwap<HashMap<TenantId, u64>>,
+}
+
+impl Directory {
+    /// Over `store`, following the log from `applied`.
+    pub fn new(store: Store, applied: Arc<Applied>) -> Self {
+        Self {
+            store,
+            tenants: Cached::new(TENANTS, applied.clone()),
+            resources: Cached::new(TENANTS, applied.clone()),
+            clients: Cached::new(CLIENTS, applied.clone()),
+            members: Cached::new(CLIENTS, applied.clone()),
+            group_epochs: ArcSwap::default(),
+            applied,
+        }
+    }
+
+    /// The tenant of that name or UUID.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn tenant(&self, word: &str) -> Result<Option<Arc<Tenant>>, StoreError> {
+        // A UUID has many spellings; one entry serves them all and is found again when the tenant changes.
+        let key = Uuid::try_parse(word).map_or_else(|_| word.to_owned(), |id| id.to_string());
+        self.tenants.get(&key, self.store.find_tenant(&key)).await
+    }
+
+    /// Every resource of the tenant.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn resources(&self, tenant: TenantId) -> Result<Arc<Vec<Resource>>, StoreError> {
+        let load = async { self.store.list_resources(tenant).await.map(Some) };
+        Ok(self.resources.get(&tenant, load).await?.unwrap_or_default())
+    }
+
+    /// The client of that client id.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn client(&self, tenant: TenantId, client_id: &str) -> Result<Option<Arc<Client>>, StoreError> {
+        self.clients.get(&(tenant, client_id.to_owned()), self.store.find_client(tenant, client_id)).await
+    }
+
+    /// The groups that `member` is in, at any depth.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn membership(&self, tenant: TenantId, member: MemberId) -> Result<Arc<(u64, Membership)>, StoreError> {
+        let epoch = self.group_epochs.load().get(&tenant).copied().unwrap_or(0);
+        let key = (tenant, member);
+        for _ in 0..2 {
+            let load = async { self.store.membership(tenant, member).await.map(|found| Some((epoch, found))) };
+            match self.members.get(&key, load).await? {
+                Some(found) if found.0 == epoch => return Ok(found),
+                _ => self.members.forget(&key),
+            }
+        }
+        Ok(Arc::new((epoch, self.store.membership(tenant, member).await?)))
+    }
+
+    /// Drops what a change made stale.
+    pub fn apply(&self, change: &Change) {
+        match change.noun {
+            Noun::Tenant => {
+                self.tenants.forget(&change.subject);
+                self.tenants.forget(&change.tenant.to_string());
+            }
+            Noun::Resource => self.resources.forget(&change.tenant),
+            Noun::Client => self.clients.forget(&(change.tenant, change.subject.clone())),
+            Noun::Group => {
+                self.group_epochs.rcu(|epochs| {
+                    let mut epochs = HashMap::clone(epochs);
+                    *epochs.entry(change.tenant).or_default() += 1;
+                    epochs
+                });
+            }
+            Noun::Key => {}
+        }
+    }
+
+    /// Forgets everything, when the log has a gap.
+    pub fn clear(&self) {
+        self.tenants.clear();
+        self.resources.clear();
+        self.clients.clear();
+        self.members.clear();
+    }
+
+    /// How far the log was followed.
+    pub fn applied(&self) -> &Arc<Applied> {
+        &self.applied
+    }
+}

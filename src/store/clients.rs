@@ -1,0 +1,407 @@
+//! OAuth clients: who they are and what they may have.
+
+use super::changes::Noun;
+use super::secrets::StoredSecret;
+use super::{AdminError, Store, StoreError, announce, reading, writing};
+use crate::types::clock::UnixTime;
+use crate::types::id::{ClientOid, ResourceId, TenantId};
+use crate::types::name::{ClientId, DisplayName};
+use crate::types::scope;
+use crate::types::uri::RedirectUri;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// A client with all that a token request needs to know about it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Row id; the `oid` claim.
+    pub oid: ClientOid,
+    /// OAuth client identifier.
+    pub client_id: ClientId,
+    /// What people call it.
+    pub name: DisplayName,
+    /// A public client has no secret (RFC 6749 §2.1).
+    pub public: bool,
+    /// A disabled client gets no token, and its tokens are inactive.
+    pub enabled: bool,
+    /// Grant types it may use.
+    pub grants: Vec<String>,
+    /// Registered redirect URIs.
+    pub redirect_uris: Vec<String>,
+    /// What it may ask for.
+    pub allowed: Vec<AllowedScope>,
+    /// Resources whose tokens it may introspect.
+    pub serves: Vec<ResourceId>,
+    /// Its secrets, oldest first.
+    pub secrets: Vec<StoredSecret>,
+    /// When it was made.
+    pub created_at: UnixTime,
+}
+
+/// A permission of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedScope {
+    /// Where.
+    pub resource: ResourceId,
+    /// One scope of the resource, or `.default` for all of them, later ones too.
+    pub value: String,
+}
+
+impl AllowedScope {
+    /// True when it stands for every scope of its resource.
+    pub fn is_all(&self) -> bool {
+        self.value == scope::DEFAULT
+    }
+}
+
+impl Client {
+    /// True when the client may introspect tokens for `resource`.
+    pub fn serves(&self, resource: ResourceId) -> bool {
+        self.serves.contains(&resource)
+    }
+}
+
+/// A line of the list of clients.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClientSummary {
+    /// OAuth client identifier.
+    pub client_id: ClientId,
+    /// Row id.
+    pub oid: ClientOid,
+    /// What people call it.
+    pub name: DisplayName,
+    /// Without secret.
+    pub public: bool,
+    /// May get tokens.
+    pub enabled: bool,
+    /// When it was made.
+    pub created_at: UnixTime,
+}
+
+/// What a client consists of, beside its permissions and secrets.
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    /// What people call it.
+    pub name: DisplayName,
+    /// Grant types it may use.
+    pub grants: Vec<String>,
+    /// Registered redirect URIs.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// Resources it serves.
+    pub serves: Vec<ResourceId>,
+}
+
+/// A client that is to be made.
+#[derive(Debug)]
+pub struct NewClient<'a> {
+    /// Row id.
+    pub oid: ClientOid,
+    /// OAuth client identifier.
+    pub client_id: &'a ClientId,
+    /// Without secret.
+    pub public: bool,
+    /// What it consists of.
+    pub settings: &'a ClientSettings,
+    /// What it may ask for.
+    pub allowed: &'a [AllowedScope],
+    /// Its first secret.
+    pub secret: Option<&'a super::secrets::NewSecret>,
+}
+
+type Row = (Uuid, String, String, bool, bool, i64);
+
+/// Writes the lists of [`ClientSettings`] in place of what was there.
+macro_rules! replace_lists {
+    ($tx:ident, $oid:expr, $settings:expr) => {{
+        sqlx::query("DELETE FROM client_grants WHERE client_id = $1").bind($oid.uuid()).execute(&mut *$tx).await?;
+        for grant in &$settings.grants {
+            sqlx::query("INSERT INTO client_grants (client_id, grant_type) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind($oid.uuid())
+                .bind(grant)
+                .execute(&mut *$tx)
+                .await?;
+        }
+        sqlx::query("DELETE FROM client_redirect_uris WHERE client_id = $1").bind($oid.uuid()).execute(&mut *$tx).await?;
+        for uri in &$settings.redirect_uris {
+            sqlx::query("INSERT INTO client_redirect_uris (client_id, uri) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind($oid.uuid())
+                .bind(uri.as_str())
+                .execute(&mut *$tx)
+                .await?;
+        }
+        sqlx::query("DELETE FROM client_serves WHERE client_id = $1").bind($oid.uuid()).execute(&mut *$tx).await?;
+        for resource in &$settings.serves {
+            sqlx::query("INSERT INTO client_serves (client_id, resource_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind($oid.uuid())
+                .bind(resource.uuid())
+                .execute(&mut *$tx)
+                .await?;
+        }
+    }};
+}
+
+macro_rules! insert_allowed {
+    ($tx:ident, $oid:expr, $allowed:expr) => {
+        sqlx::query("INSERT INTO client_scopes (client_id, resource_id, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind($oid.uuid())
+            .bind($allowed.resource.uuid())
+            .bind(&$allowed.value)
+            .execute(&mut *$tx)
+            .await?
+            .rows_affected()
+    };
+}
+
+impl Store {
+    /// By OAuth client identifier.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn find_client(&self, tenant: TenantId, client_id: &str) -> Result<Option<Client>, StoreError> {
+        let found = reading!(self, conn => {
+            let row: Option<Row> = sqlx::query_as(
+                "SELECT id, client_id, name, is_public, enabled, created_at FROM clients WHERE tenant_id = $1 AND client_id = $2",
+            )
+            .bind(tenant.uuid())
+            .bind(client_id)
+            .fetch_optional(&mut *conn)
+            .await?;
+            let Some(row) = row else { return Ok(None) };
+            let grants: Vec<(String,)> = sqlx::query_as(
+                "SELECT grant_type FROM client_grants WHERE client_id = $1 ORDER BY grant_type",
+            )
+            .bind(row.0)
+            .fetch_all(&mut *conn)
+            .await?;
+            let redirect_uris: Vec<(String,)> = sqlx::query_as(
+                "SELECT uri FROM client_redirect_uris WHERE client_id = $1 ORDER BY uri",
+            )
+            .bind(row.0)
+            .fetch_all(&mut *conn)
+            .await?;
+            let allowed: Vec<(Uuid, String)> = sqlx::query_as(
+                "SELECT resource_id, value FROM client_scopes WHERE client_id = $1 ORDER BY resource_id, value",
+            )
+            .bind(row.0)
+            .fetch_all(&mut *conn)
+            .await?;
+            let serves: Vec<(Uuid,)> = sqlx::query_as(
+                "SELECT resource_id FROM client_serves WHERE client_id = $1 ORDER BY resource_id",
+            )
+            .bind(row.0)
+            .fetch_all(&mut *conn)
+            .await?;
+            let secrets: Vec<super::secrets::Row> = sqlx::query_as(
+                "SELECT id, hash, hint, created_at, expires_at, last_used_at FROM client_secrets \
+                 WHERE client_id = $1 ORDER BY created_at, id",
+            )
+            .bind(row.0)
+            .fetch_all(&mut *conn)
+            .await?;
+            (row, grants, redirect_uris, allowed, serves, secrets)
+        });
+        let ((oid, client_id, name, public, enabled, created_at), grants, redirect_uris, allowed, serves, secrets) = found;
+        Ok(Some(Client {
+            oid: oid.into(),
+            client_id: ClientId::stored(client_id),
+            name: DisplayName::stored(name),
+            public,
+            enabled,
+            grants: grants.into_iter().map(|(grant,)| grant).collect(),
+            redirect_uris: redirect_uris.into_iter().map(|(uri,)| uri).collect(),
+            allowed: allowed
+                .into_iter()
+                .map(|(resource, value)| AllowedScope { resource: resource.into(), value })
+                .collect(),
+            serves: serves.into_iter().map(|(resource,)| resource.into()).collect(),
+            secrets: secrets.into_iter().map(StoredSecret::read).collect::<Result<_, _>>()?,
+            created_at,
+        }))
+    }
+
+    /// In order of client id, after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn list_clients(
+        &self,
+        tenant: TenantId,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<ClientSummary>, StoreError> {
+        let rows: Vec<Row> = reading!(self, conn =>
+            sqlx::query_as(
+                "SELECT id, client_id, name, is_public, enabled, created_at FROM clients \
+                 WHERE tenant_id = $1 AND client_id > $2 ORDER BY client_id LIMIT $3",
+            )
+            .bind(tenant.uuid())
+            .bind(after)
+            .bind(limit)
+            .fetch_all(conn)
+            .await?);
+        Ok(rows
+            .into_iter()
+            .map(|(oid, client_id, name, public, enabled, created_at)| ClientSummary {
+                client_id: ClientId::stored(client_id),
+                oid: oid.into(),
+                name: DisplayName::stored(name),
+                public,
+                enabled,
+                created_at,
+            })
+            .collect())
+    }
+
+    /// Makes a client.
+    ///
+    /// # Errors
+    /// Refused when the client id is taken, by a client or as the id or name of a user.
+    pub async fn create_client(&self, tenant: TenantId, new: &NewClient<'_>, now: UnixTime) -> Result<(), AdminError> {
+        writing!(self, tx => {
+            announce!(tx, tenant, Noun::Client, new.client_id.as_str(), now);
+            // RFC 9700 §4.15: a client id becomes a `sub`; it must not be one that means a user.
+            let user: Option<(Uuid,)> = sqlx::query_as("SELECT id FROM users WHERE tenant_id = $1 AND (username = $2 OR id = $3)")
+                .bind(tenant.uuid())
+                .bind(new.client_id.as_str())
+                .bind(Uuid::try_parse(new.client_id.as_str()).unwrap_or(Uuid::nil()))
+                .fetch_optional(&mut *tx)
+                .await?;
+            if user.is_some() {
+                return Err(AdminError::refused(format!("'{}' means a user; choose another client id", new.client_id)));
+            }
+            let made = sqlx::query(
+                "INSERT INTO clients (id, tenant_id, client_id, name, is_public, enabled, created_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant_id, client_id) DO NOTHING",
+            )
+            .bind(new.oid.uuid())
+            .bind(tenant.uuid())
+            .bind(new.client_id.as_str())
+            .bind(new.settings.name.as_str())
+            .bind(new.public)
+            .bind(true)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            if made == 0 {
+                return Err(AdminError::refused(format!("there is a client '{}' already", new.client_id)));
+            }
+            replace_lists!(tx, new.oid, new.settings);
+            for allowed in new.allowed {
+                insert_allowed!(tx, new.oid, allowed);
+            }
+            if let Some(secret) = new.secret {
+                super::secrets::insert_secret!(tx, new.oid, secret, now);
+            }
+        });
+        Ok(())
+    }
+
+    /// Replaces what the client consists of.
+    ///
+    /// # Errors
+    /// Refused when the client was deleted meanwhile.
+    pub async fn update_client(
+        &self,
+        tenant: TenantId,
+        client: &Client,
+        settings: &ClientSettings,
+        now: UnixTime,
+    ) -> Result<(), AdminError> {
+        writing!(self, tx => {
+            announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
+            let found = sqlx::query("UPDATE clients SET name = $3 WHERE tenant_id = $1 AND id = $2")
+                .bind(tenant.uuid())
+                .bind(client.oid.uuid())
+                .bind(settings.name.as_str())
+                .execute(&mut *tx)
+                .await?
+                .rows_affected();
+            if found == 0 {
+                return Err(AdminError::refused(format!("there is no client '{}'", client.client_id)));
+            }
+            replace_lists!(tx, client.oid, settings);
+        });
+        Ok(())
+    }
+
+    /// Enables or disables; answers whether the client exists.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn set_client_enabled(
+        &self,
+        tenant: TenantId,
+        client: &Client,
+        enabled: bool,
+        now: UnixTime,
+    ) -> Result<bool, AdminError> {
+        Ok(writing!(self, tx => {
+            announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
+            sqlx::query("UPDATE clients SET enabled = $3 WHERE tenant_id = $1 AND id = $2")
+                .bind(tenant.uuid())
+                .bind(client.oid.uuid())
+                .bind(enabled)
+                .execute(&mut *tx)
+                .await?
+                .rows_affected()
+        }) > 0)
+    }
+
+    /// Deletes a client; answers whether it existed.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn delete_client(&self, tenant: TenantId, client: &Client, now: UnixTime) -> Result<bool, AdminError> {
+        Ok(writing!(self, tx => {
+            announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
+            sqlx::query("DELETE FROM clients WHERE tenant_id = $1 AND id = $2")
+                .bind(tenant.uuid())
+                .bind(client.oid.uuid())
+                .execute(&mut *tx)
+                .await?
+                .rows_affected()
+        }) > 0)
+    }
+
+    /// Lets the client have a scope; answers whether that is new.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn allow_scope(
+        &self,
+        tenant: TenantId,
+        client: &Client,
+        allowed: &AllowedScope,
+        now: UnixTime,
+    ) -> Result<bool, AdminError> {
+        Ok(writing!(self, tx => {
+            announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
+            insert_allowed!(tx, client.oid, allowed)
+        }) > 0)
+    }
+
+    /// Takes a scope from the client, or with `.default` every scope of the resource; answers whether it had any.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn deny_scope(
+        &self,
+        tenant: TenantId,
+        client: &Client,
+        denied: &AllowedScope,
+        now: UnixTime,
+    ) -> Result<bool, AdminError> {
+        Ok(writing!(self, tx => {
+            announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
+            sqlx::query("DELETE FROM client_scopes WHERE client_id = $1 AND resource_id = $2 AND (value = $3 OR $4)")
+                .bind(client.oid.uuid())
+                .bind(denied.resource.uuid())
+                .bind(&denied.value)
+                .bind(denied.is_all())
+                .execute(&mut *tx)
+                .await?
+                .rows_affected()
+        }) > 0)
+    }
+}

@@ -1,0 +1,185 @@
+//! Opening the database: SQLite inside the process, or PostgreSQL by URL.
+
+use super::StoreError;
+use crate::types::Invalid;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How long a request waits for a connection before it is told that the database is not available.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const SQLITE_READERS: u32 = 4;
+const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// Where the database is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A file, made when it does not exist.
+    Sqlite(PathBuf),
+    /// A `postgres://` URL; may hold a password.
+    Postgres(String),
+}
+
+/// Which engine a store runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// SQLite, bundled.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")).unwrap_or(text);
+        if path.is_empty() || (text.contains("://") && path == text) || path.contains(":memory:") {
+            // The URL may hold a password, so it is not shown.
+            return Err(Invalid::new("database", "(not shown)", "use a file's path or postgres://user@host/name"));
+        }
+        Ok(Self::Sqlite(PathBuf::from(path)))
+    }
+}
+
+/// Without the password.
+impl std::fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "{}", path.display()),
+            Self::Postgres(text) => match url::Url::parse(text) {
+                Ok(url) => write!(
+                    f,
+                    "postgres://{}{}{}",
+                    url.host_str().unwrap_or("localhost"),
+                    url.port().map(|port| format!(":{port}")).unwrap_or_default(),
+                    url.path()
+                ),
+                Err(_) => f.write_str("postgres://(unreadable)"),
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// One body of SQL, two engines: see the `reading!` and `writing!` macros.
+#[derive(Debug, Clone)]
+pub(super) enum Db {
+    Sqlite { read: SqlitePool, write: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// The database, behind one method per unit of work.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(super) db: Db,
+}
+
+impl Store {
+    /// Opens the database, makes it when it is a file that does not exist, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// The file or the server cannot be reached, or holds the schema of a newer version.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        match url {
+            DatabaseUrl::Sqlite(path) => Self::open_sqlite(path).await,
+            DatabaseUrl::Postgres(text) => Self::open_postgres(text).await,
+        }
+    }
+
+    /// The engine behind.
+    pub fn engine(&self) -> Engine {
+        match self.db {
+            Db::Sqlite { .. } => Engine::Sqlite,
+            Db::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
+        let away = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(away)?;
+        create_private(path).map_err(away)?;
+        // Two processes that start at once must not both migrate. The lock is on the folder because closing any
+        // handle of the database file itself would drop SQLite's own locks.
+        let lock = std::fs::File::open(folder).map_err(away)?;
+        lock.lock().map_err(away)?;
+
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(ACQUIRE_TIMEOUT);
+        let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
+        let write = pool(1).connect_with(options.clone()).await?;
+        MIGRATIONS.run(&write).await.map_err(migration)?;
+        let read = pool(SQLITE_READERS).connect_with(options.pragma("query_only", "ON")).await?;
+        Ok(Self { db: Db::Sqlite { read, write } })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self, StoreError> {
+        // What the URL parser says may repeat the URL, and with it the password.
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| StoreError::Unavailable("the postgres:// URL cannot be read".into()))?
+            .application_name("grantor");
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await?;
+        MIGRATIONS.run(&pool).await.map_err(migration)?;
+        Ok(Self { db: Db::Postgres(pool) })
+    }
+
+    /// Asks the database for one row, for readiness.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        super::reading!(self, conn => sqlx::query("SELECT revision FROM revisions WHERE id = 1").execute(conn).await?.rows_affected());
+        Ok(())
+    }
+
+    /// Closes every connection; later calls answer that the database is not available.
+    pub async fn close(&self) {
+        match &self.db {
+            Db::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+            Db::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// Makes the file readable by its owner alone before SQLite would make it for everybody.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+fn migration(error: sqlx::migrate::MigrateError) -> StoreError {
+    match error {
+        sqlx::migrate::MigrateError::Execute(cause) | sqlx::migrate::MigrateError::ExecuteMigration(cause, _) => {
+            cause.into()
+        }
+        other => StoreError::Internal(format!("the schema cannot be brought up to date: {other}")),
+    }
+}

@@ -1,0 +1,276 @@
+//! Who is in which group, directly and by way of other groups.
+
+use super::changes::Noun;
+use super::groups::Group;
+use super::{AdminError, Store, StoreError, announce, reading, unreadable, writing};
+use crate::types::clock::UnixTime;
+use crate::types::id::{GroupId, MemberId, ResourceId, TenantId};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use uuid::Uuid;
+
+/// Something that can be a member of a group.
+#[derive(Debug, Clone, Copy)]
+pub enum Member<'a> {
+    /// A client or a user.
+    Subject(MemberId),
+    /// Another group.
+    Group(&'a Group),
+}
+
+/// Every group that a subject is in, at any depth, in order of name.
+#[derive(Debug, Clone, Default)]
+pub struct Membership {
+    /// The groups.
+    pub groups: Vec<MemberGroup>,
+}
+
+/// A group that a subject is in, with what it brings.
+#[derive(Debug, Clone)]
+pub struct MemberGroup {
+    /// Row id.
+    pub id: GroupId,
+    /// Its name.
+    pub name: String,
+    /// Roles it gives.
+    pub roles: Vec<(ResourceId, String)>,
+    /// Claims it stamps.
+    pub claims: Vec<(String, Value)>,
+}
+
+/// Paths from a subject to the groups it is in.
+#[derive(Debug, Default)]
+pub struct MemberPaths(HashMap<GroupId, Vec<String>>);
+
+impl MemberPaths {
+    /// Names from the group that the subject is in directly to `group`, both included; shortest path. Empty when the
+    /// subject is not in it.
+    pub fn to(&self, group: GroupId) -> &[String] {
+        self.0.get(&group).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A line of the list of members.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct MemberLine {
+    /// `client`, `user` or `group`.
+    pub kind: String,
+    /// Row id.
+    pub id: Uuid,
+    /// Client id, user name or group name.
+    pub name: String,
+}
+
+impl Store {
+    /// The groups that a client or user is in, with the roles and claims they bring.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn membership(&self, tenant: TenantId, member: MemberId) -> Result<Membership, StoreError> {
+        let (groups, roles, claims) = reading!(self, conn => {
+            // Client and user ids are UUIDs of one space, so one statement serves both.
+            let groups: Vec<(Uuid, String)> = sqlx::query_as(
+                "WITH RECURSIVE mine (id) AS (SELECT group_id FROM group_clients WHERE client_id = $1 \
+                 UNION SELECT group_id FROM group_users WHERE user_id = $1 \
+                 UNION SELECT g.group_id FROM group_groups g JOIN mine ON g.member_id = mine.id) \
+                 SELECT g.id, g.name FROM groups g JOIN mine ON mine.id = g.id WHERE g.tenant_id = $2 ORDER BY g.name",
+            )
+            .bind(member.uuid())
+            .bind(tenant.uuid())
+            .fetch_all(&mut *conn)
+            .await?;
+            if groups.is_empty() {
+                return Ok(Membership::default());
+            }
+            let roles: Vec<(Uuid, Uuid, String)> = sqlx::query_as(
+                "WITH RECURSIVE mine (id) AS (SELECT group_id FROM group_clients WHERE client_id = $1 \
+                 UNION SELECT group_id FROM group_users WHERE user_id = $1 \
+                 UNION SELECT g.group_id FROM group_groups g JOIN mine ON g.member_id = mine.id) \
+                 SELECT gr.group_id, o.resource_id, o.name FROM group_roles gr JOIN mine ON mine.id = gr.group_id \
+                 JOIN roles o ON o.id = gr.role_id ORDER BY o.name",
+            )
+            .bind(member.uuid())
+            .fetch_all(&mut *conn)
+            .await?;
+            let claims: Vec<(Uuid, String, String)> = sqlx::query_as(
+                "WITH RECURSIVE mine (id) AS (SELECT group_id FROM group_clients WHERE client_id = $1 \
+                 UNION SELECT group_id FROM group_users WHERE user_id = $1 \
+                 UNION SELECT g.group_id FROM group_groups g JOIN mine ON g.member_id = mine.id) \
+                 SELECT gc.group_id, gc.name, gc.value FROM group_claims gc JOIN mine ON mine.id = gc.group_id ORDER BY gc.name",
+            )
+            .bind(member.uuid())
+            .fetch_all(&mut *conn)
+            .await?;
+            (groups, roles, claims)
+        });
+        let mut groups: Vec<MemberGroup> = groups
+            .into_iter()
+            .map(|(id, name)| MemberGroup { id: id.into(), name, roles: Vec::new(), claims: Vec::new() })
+            .collect();
+        let places: HashMap<Uuid, usize> = groups.iter().enumerate().map(|(at, group)| (group.id.uuid(), at)).collect();
+        for (group, resource, role) in roles {
+            if let Some(&at) = places.get(&group) {
+                groups[at].roles.push((resource.into(), role));
+            }
+        }
+        for (group, name, value) in claims {
+            if let Some(&at) = places.get(&group) {
+                let value = serde_json::from_str(&value).map_err(|_| unreadable("group claim"))?;
+                groups[at].claims.push((name, value));
+            }
+        }
+        Ok(Membership { groups })
+    }
+
+    /// How a client or user came into each of its groups.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn member_paths(&self, member: MemberId) -> Result<MemberPaths, StoreError> {
+        let (direct, edges) = reading!(self, conn => {
+            let direct: Vec<(Uuid, String)> = sqlx::query_as(
+                "SELECT g.id, g.name FROM groups g JOIN group_clients m ON m.group_id = g.id WHERE m.client_id = $1 \
+                 UNION SELECT g.id, g.name FROM groups g JOIN group_users m ON m.group_id = g.id WHERE m.user_id = $1 ORDER BY 2",
+            )
+            .bind(member.uuid())
+            .fetch_all(&mut *conn)
+            .await?;
+            let edges: Vec<(Uuid, Uuid, String)> = sqlx::query_as(
+                "WITH RECURSIVE mine (id) AS (SELECT group_id FROM group_clients WHERE client_id = $1 \
+                 UNION SELECT group_id FROM group_users WHERE user_id = $1 \
+                 UNION SELECT g.group_id FROM group_groups g JOIN mine ON g.member_id = mine.id) \
+                 SELECT e.member_id, e.group_id, g.name FROM group_groups e JOIN mine ON mine.id = e.member_id \
+                 JOIN groups g ON g.id = e.group_id ORDER BY g.name",
+            )
+            .bind(member.uuid())
+            .fetch_all(&mut *conn)
+            .await?;
+            (direct, edges)
+        });
+        let mut parents: BTreeMap<Uuid, Vec<(Uuid, String)>> = BTreeMap::new();
+        for (child, parent, name) in edges {
+            parents.entry(child).or_default().push((parent, name));
+        }
+        let mut paths: HashMap<GroupId, Vec<String>> = HashMap::new();
+        let mut queue: VecDeque<(Uuid, Vec<String>)> = direct.into_iter().map(|(id, name)| (id, vec![name])).collect();
+        while let Some((group, path)) = queue.pop_front() {
+            if paths.contains_key(&group.into()) {
+                continue;
+            }
+            for (parent, name) in parents.get(&group).into_iter().flatten() {
+                queue.push_back((*parent, path.iter().cloned().chain([name.clone()]).collect()));
+            }
+            paths.insert(group.into(), path);
+        }
+        Ok(MemberPaths(paths))
+    }
+
+    /// Members of a group: the direct ones, or every client and user at any depth together with the groups between.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn list_members(&self, group: GroupId, transitive: bool) -> Result<Vec<MemberLine>, StoreError> {
+        let rows: Vec<(String, Uuid, String)> = reading!(self, conn =>
+            sqlx::query_as(
+                "WITH RECURSIVE inside (id, deep) AS (SELECT id, 0 FROM groups WHERE id = $1 \
+                 UNION SELECT g.member_id, 1 FROM group_groups g JOIN inside ON g.group_id = inside.id WHERE $2) \
+                 SELECT 'client' AS kind, c.id, c.client_id AS name FROM clients c JOIN group_clients m ON m.client_id = c.id \
+                 WHERE m.group_id IN (SELECT id FROM inside) \
+                 UNION SELECT 'user', u.id, u.username FROM users u JOIN group_users m ON m.user_id = u.id \
+                 WHERE m.group_id IN (SELECT id FROM inside) \
+                 UNION SELECT 'group', g.id, g.name FROM groups g JOIN group_groups m ON m.member_id = g.id \
+                 WHERE m.group_id IN (SELECT id FROM inside) ORDER BY 1, 3",
+            )
+            .bind(group.uuid())
+            .bind(transitive)
+            .fetch_all(conn)
+            .await?);
+        Ok(rows.into_iter().map(|(kind, id, name)| MemberLine { kind, id, name }).collect())
+    }
+
+    /// Adds a member; answers whether that is new.
+    ///
+    /// # Errors
+    /// Refused when a group would come to be inside itself.
+    pub async fn add_member(
+        &self,
+        tenant: TenantId,
+        group: &Group,
+        member: Member<'_>,
+        now: UnixTime,
+    ) -> Result<bool, AdminError> {
+        Ok(writing!(self, tx => {
+            announce!(tx, tenant, Noun::Group, group.name.as_str(), now);
+            match member {
+                Member::Subject(MemberId::Client(client)) => {
+                    sqlx::query("INSERT INTO group_clients (group_id, client_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                        .bind(group.id.uuid())
+                        .bind(client.uuid())
+                        .execute(&mut *tx)
+                        .await?
+                        .rows_affected()
+                }
+                Member::Subject(MemberId::User(user)) => {
+                    sqlx::query("INSERT INTO group_users (group_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                        .bind(group.id.uuid())
+                        .bind(user.uuid())
+                        .execute(&mut *tx)
+                        .await?
+                        .rows_affected()
+                }
+                Member::Group(inner) => {
+                    // No other writer can close the circle meanwhile: announcing took the lock that orders them all.
+                    let circle: Option<(Uuid,)> = sqlx::query_as(
+                        "WITH RECURSIVE inside (id) AS (SELECT id FROM groups WHERE id = $1 \
+                         UNION SELECT g.member_id FROM group_groups g JOIN inside ON g.group_id = inside.id) \
+                         SELECT id FROM inside WHERE id = $2",
+                    )
+                    .bind(inner.id.uuid())
+                    .bind(group.id.uuid())
+                    .fetch_optional(&mut *tx)
+                    .await?;
+                    if circle.is_some() {
+                        return Err(AdminError::refused(format!(
+                            "'{}' cannot be a member of '{}': the group would be inside itself", inner.name, group.name
+                        )));
+                    }
+                    sqlx::query("INSERT INTO group_groups (group_id, member_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                        .bind(group.id.uuid())
+                        .bind(inner.id.uuid())
+                        .execute(&mut *tx)
+                        .await?
+                        .rows_affected()
+                }
+            }
+        }) > 0)
+    }
+
+    /// Removes a direct member; answers whether it was one.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn remove_member(
+        &self,
+        tenant: TenantId,
+        group: &Group,
+        member: Member<'_>,
+        now: UnixTime,
+    ) -> Result<bool, AdminError> {
+        Ok(writing!(self, tx => {
+            announce!(tx, tenant, Noun::Group, group.name.as_str(), now);
+            let (statement, id) = match member {
+                Member::Subject(MemberId::Client(client)) => {
+                    (sqlx::query("DELETE FROM group_clients WHERE group_id = $1 AND client_id = $2"), client.uuid())
+                }
+                Member::Subject(MemberId::User(user)) => {
+                    (sqlx::query("DELETE FROM group_users WHERE group_id = $1 AND user_id = $2"), user.uuid())
+                }
+                Member::Group(inner) => {
+                    (sqlx::query("DELETE FROM group_groups WHERE group_id = $1 AND member_id = $2"), inner.id.uuid())
+                }
+            };
+            statement.bind(group.id.uuid()).bind(id).execute(&mut *tx).await?.rows_affected()
+        }) > 0)
+    }
+}

@@ -1,0 +1,150 @@
+//! The only place that speaks SQL: one file per noun, one method per unit of work.
+//!
+//! A method opens and commits its own transaction. Reads answer with `Option` where there may be nothing; writes made
+//! by administrators answer with [`AdminError`], which tells a refusal (the person can mend it) from a failure.
+
+mod db;
+
+pub mod cache;
+pub mod changes;
+pub mod clients;
+pub mod groups;
+pub mod keys;
+pub mod leases;
+pub mod members;
+pub mod resources;
+pub mod revocations;
+pub mod secrets;
+pub mod status;
+pub mod tenants;
+pub mod users;
+
+pub use db::{DatabaseUrl, Engine, Store};
+
+/// A failure of the database. Never the requester's fault, so never an OAuth 4xx.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Away, overloaded, full or locked: the same request may succeed later.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// A defect in the program or in the data.
+    #[error("the database answered in a way that was not expected: {0}")]
+    Internal(String),
+}
+
+/// What an administrative write answers when it did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The rule that said no, and what to do instead.
+    #[error("{0}")]
+    Refused(String),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AdminError {
+    pub(crate) fn refused(text: impl Into<String>) -> Self {
+        Self::Refused(text.into())
+    }
+}
+
+impl From<sqlx::Error> for AdminError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let away = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed => true,
+            sqlx::Error::Database(cause) => cause.code().is_some_and(|code| is_away(&code)),
+            _ => false,
+        };
+        if away { Self::Unavailable(error.to_string()) } else { Self::Internal(error.to_string()) }
+    }
+}
+
+/// SQLSTATE classes of PostgreSQL and primary result codes of SQLite that mean "not now" rather than "never".
+fn is_away(code: &str) -> bool {
+    // 08 connection, 53 resources, 55P03 lock, 57 operator intervention, 58 system, 25006 read-only, 40 rollback.
+    if code.len() == 5 {
+        return ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class))
+            || code == "55P03"
+            || code == "25006";
+    }
+    // SQLITE_BUSY, LOCKED, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL.
+    code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 9 | 10 | 13 | 14 | 15))
+}
+
+/// A row that this version of the program cannot read.
+pub(crate) fn unreadable(what: &str) -> StoreError {
+    StoreError::Internal(format!("a stored {what} cannot be read; was the row written by a newer version?"))
+}
+
+/// Runs one body on a pooled reading connection of whichever engine is in use.
+macro_rules! reading {
+    ($store:expr, $conn:ident => $body:expr) => {
+        match &$store.db {
+            $crate::store::db::Db::Sqlite { read, .. } => {
+                let mut pooled = read.acquire().await?;
+                let $conn = &mut *pooled;
+                $body
+            }
+            $crate::store::db::Db::Postgres(pool) => {
+                let mut pooled = pool.acquire().await?;
+                let $conn = &mut *pooled;
+                $body
+            }
+        }
+    };
+}
+
+/// Runs one body in a transaction that may write, and commits it. Leaving the body early rolls everything back.
+/// SQLite takes its write lock at once, so that no reader has to be upgraded half-way.
+macro_rules! writing {
+    ($store:expr, $tx:ident => $body:expr) => {
+        match &$store.db {
+            $crate::store::db::Db::Sqlite { write, .. } => {
+                let mut transaction = write.begin_with("BEGIN IMMEDIATE").await?;
+                let $tx = &mut *transaction;
+                let answer = $body;
+                transaction.commit().await?;
+                answer
+            }
+            $crate::store::db::Db::Postgres(pool) => {
+                let mut transaction = pool.begin().await?;
+                let $tx = &mut *transaction;
+                let answer = $body;
+                transaction.commit().await?;
+                answer
+            }
+        }
+    };
+}
+
+/// Takes the next revision number inside a transaction and says what changed. The row lock it takes orders all
+/// administrative writes, so put it first: what is checked after it cannot be changed by another writer.
+macro_rules! announce {
+    ($tx:ident, $tenant:expr, $noun:expr, $subject:expr, $now:expr) => {{
+        let (revision,): (i64,) = sqlx::query_as("UPDATE revisions SET revision = revision + 1 WHERE id = 1 RETURNING revision")
+            .fetch_one(&mut *$tx)
+            .await?;
+        sqlx::query("INSERT INTO changes (revision, tenant_id, noun, subject, changed_at) VALUES ($1, $2, $3, $4, $5)")
+            .bind(revision)
+            .bind($tenant.uuid())
+            .bind($crate::store::changes::Noun::as_str($noun))
+            .bind($subject)
+            .bind($now)
+            .execute(&mut *$tx)
+            .await?;
+    }};
+}
+
+pub(crate) use {announce, reading, writing};

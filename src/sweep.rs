@@ -1,0 +1,89 @@
+//! What runs beside the requests: following changes, writing down uses, rotating keys, removing expired rows.
+
+use crate::app::App;
+use crate::keys::rotation::RotationError;
+use crate::store::StoreError;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+
+/// A change made elsewhere is seen within this time and the next look.
+const FOLLOW: Duration = Duration::from_secs(1);
+const FLUSH: Duration = Duration::from_secs(15);
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// The log of changes is kept this long; a server that slept longer empties its memory instead.
+const CHANGES_KEPT: i64 = 86_400;
+
+/// Rows are removed this long after they expired, for clocks that go wrong.
+const GRACE: i64 = 3600;
+
+/// Follows changes, flushes, rotates and sweeps until the task is dropped.
+pub async fn run(app: Arc<App>) {
+    let timer = |period| {
+        let mut timer = tokio::time::interval(period);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        timer
+    };
+    let (mut follow, mut flush, mut sweep) = (timer(FOLLOW), timer(FLUSH), timer(SWEEP));
+    let mut away = false;
+    loop {
+        tokio::select! {
+            _ = follow.tick() => match app.sync().await {
+                Ok(()) if away => {
+                    away = false;
+                    tracing::info!("the database answers again");
+                }
+                Ok(()) => {}
+                Err(error) if !away => {
+                    away = true;
+                    tracing::error!(%error, "changes cannot be followed; memory is used meanwhile");
+                }
+                Err(_) => {}
+            },
+            _ = flush.tick() => {
+                if let Err(error) = app.flush_secret_uses().await {
+                    tracing::warn!(%error, "the last uses of secrets could not be written down yet");
+                }
+            }
+            _ = sweep.tick() => {
+                if let Err(error) = once(&app).await {
+                    tracing::warn!(%error, "the sweep was not finished");
+                }
+            }
+        }
+    }
+}
+
+/// Rotates keys that are due and removes expired rows, batch by batch.
+///
+/// # Errors
+/// The database or the keys failed; the rest is done the next time.
+pub async fn once(app: &App) -> Result<(), RotationError> {
+    let now = app.clock.now();
+    app.keysmith()?.rotate_due(now).await?;
+    let store = &app.store;
+    let mut removed = drain(|| store.purge_revocations(now - GRACE)).await?;
+    removed += drain(|| store.purge_status_lists(now - GRACE)).await?;
+    removed += drain(|| store.purge_keys(now - GRACE)).await?;
+    removed += drain(|| store.purge_changes(now - CHANGES_KEPT)).await?;
+    metrics::counter!("grantor_sweep_rows_total").increment(removed);
+    Ok(())
+}
+
+/// Small batches with a pause between: a clean-up must not stand in the way of requests.
+async fn drain<F>(batch: impl Fn() -> F) -> Result<u64, StoreError>
+where
+    F: Future<Output = Result<u64, StoreError>>,
+{
+    let mut total = 0;
+    for _ in 0..1000 {
+        let removed = batch().await?;
+        total += removed;
+        if removed == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(total)
+}

@@ -1,0 +1,47 @@
+//! Logs to standard error, metrics in memory.
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::sync::OnceLock;
+use tracing_subscriber::EnvFilter;
+
+/// `text` for people, `json` for collectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One line a record, for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging. `filter` is a level (`info`) or directives as in `grantor=debug,sqlx=warn`.
+///
+/// # Errors
+/// The filter cannot be read; the text says why.
+pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| format!("the log filter '{filter}' cannot be read: {error}"))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second start in one process, as in tests, keeps the first one's logger.
+    let _ = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
+
+/// The process' metrics; the recorder is installed at the first call.
+pub fn metrics() -> &'static PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(|| {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        // Only fails when a recorder is there already, which this function excludes.
+        let _ = metrics::set_global_recorder(recorder);
+        metrics::describe_counter!("grantor_token_requests_total", "Token requests by outcome (issued, or the error).");
+        metrics::describe_counter!("grantor_introspections_total", "Introspections by what they answered.");
+        metrics::describe_counter!("grantor_revocations_total", "Tokens revoked over HTTP.");
+        metrics::describe_counter!("grantor_groups_overage_total", "Tokens that point at their groups instead of holding them.");
+        metrics::describe_counter!("grantor_http_responses_total", "Responses by status class.");
+        metrics::describe_counter!("grantor_sweep_rows_total", "Expired rows removed.");
+        handle
+    })
+}

@@ -1,0 +1,116 @@
+//! The only place where an access token is minted (RFC 9068).
+
+use super::claims::{Stamp, Stamped};
+use super::scopes::Granted;
+use crate::app::App;
+use crate::error::{OAuthError, reason};
+use crate::store::clients::Client;
+use crate::store::members::Membership;
+use crate::store::resources::Resource;
+use crate::store::tenants::Tenant;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::types::policy::ClaimsProfile;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// What a grant decided is to be issued. There is no token without a resource, so none without an audience.
+#[derive(Debug)]
+pub struct Issuance<'a> {
+    /// The tenant.
+    pub tenant: &'a Tenant,
+    /// The client, acting for itself.
+    pub client: &'a Client,
+    /// The audience.
+    pub resource: &'a Resource,
+    /// Scopes.
+    pub granted: Granted,
+    /// The subject's groups.
+    pub membership: Arc<(u64, Membership)>,
+}
+
+/// The token endpoint's answer (RFC 6749 §5.1). Members without a value are left out, never null.
+#[derive(Serialize)]
+pub struct TokenAnswer {
+    /// Exactly `Bearer`: some clients repeat it as it is.
+    pub token_type: &'static str,
+    /// Always present and a number: clients fail or stop caching without it.
+    pub expires_in: i64,
+    /// What was asked for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub scope: String,
+    /// The token.
+    pub access_token: String,
+}
+
+/// The claims that a token for this issuance would carry, or the rule that says no.
+///
+/// # Errors
+/// `access_denied` when the resource requires a group that the subject is not in.
+pub fn prepare(app: &App, issuance: &Issuance<'_>) -> Result<Stamped, OAuthError> {
+    let Issuance { tenant, client, resource, granted, membership } = issuance;
+    let required = &resource.required_groups;
+    let inside = |id| membership.1.groups.iter().any(|group| group.id == id);
+    if !required.is_empty() && !required.iter().any(|group| inside(group.id)) {
+        return Err(reason::GROUP_REQUIRED.into());
+    }
+    let stamp = Stamp {
+        issuer: &app.issuer(tenant),
+        tenant,
+        client,
+        resource,
+        scopes: &granted.values,
+        membership: &membership.1,
+    };
+    Ok(stamp.claims())
+}
+
+/// Mints the token. Touches no database as long as status list indexes are in hand.
+///
+/// # Errors
+/// What [`prepare`] refuses; or the signing key or the database cannot be used.
+pub async fn issue(app: &App, issuance: Issuance<'_>) -> Result<TokenAnswer, OAuthError> {
+    let stamped = prepare(app, &issuance)?;
+    let Issuance { tenant, client, resource, granted, .. } = issuance;
+    if let Some(groups) = stamped.overage {
+        warn_of_overage(app, client, resource, groups);
+    }
+    let lifetime = resource.settings.lifetime;
+    let now = app.clock.now();
+    let expires_at = now + lifetime;
+    let status = app.leases.allocate(tenant.id, expires_at).await?;
+    let jti = app.random.uuid_v4();
+
+    let mut payload: Map<String, Value> = stamped.claims.into_iter().map(|claim| (claim.name, claim.value)).collect();
+    payload.insert("iat".into(), now.into());
+    payload.insert("exp".into(), expires_at.into());
+    payload.insert("jti".into(), jti.to_string().into());
+    if resource.settings.claims_profile == ClaimsProfile::Entra {
+        payload.insert("uti".into(), URL_SAFE_NO_PAD.encode(jti.as_bytes()).into());
+    }
+    let uri = format!("{}/statuslists/{}", app.issuer(tenant), status.list);
+    payload.insert("status".into(), json!({ "status_list": { "idx": status.index, "uri": uri } }));
+
+    let ring = app.key_ring(tenant.id).await?;
+    let key = ring.signing(resource.settings.alg, now)?;
+    let payload = serde_json::to_vec(&payload).map_err(|error| OAuthError::from(reason::INTERNAL).because(error))?;
+    let access_token = key.sign_access_token(&payload)?;
+    Ok(TokenAnswer { token_type: "Bearer", expires_in: lifetime, scope: granted.answer, access_token })
+}
+
+/// Nothing is dropped in silence: the token says where the groups are, and the log says that it had to.
+fn warn_of_overage(app: &App, client: &Client, resource: &Resource, groups: usize) {
+    metrics::counter!("grantor_groups_overage_total").increment(1);
+    let key = (client.oid, resource.id);
+    if app.overage_warned.get(&key).is_none() {
+        app.overage_warned.insert(key, ());
+        tracing::warn!(
+            client_id = %client.client_id,
+            resource = %resource.identifier,
+            groups,
+            limit = resource.settings.group_limit,
+            "too many groups for the token: it carries a pointer to the whole list instead"
+        );
+    }
+}

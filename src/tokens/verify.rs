@@ -1,0 +1,115 @@
+//! Our own tokens read back: signature, type, issuer; then what the database knows of them.
+
+use crate::app::App;
+use crate::error::OAuthError;
+use crate::keys::KeyRing;
+use crate::store::revocations::Revocation;
+use crate::store::tenants::Tenant;
+use crate::types::clock::UnixTime;
+use crate::types::id::ClientOid;
+use crate::types::status::StatusIndex;
+use jsonwebtoken::Validation;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// Longer than any token of ours.
+const LONGEST: usize = 64 * 1024;
+
+/// What a string turned out to be.
+#[derive(Debug)]
+pub enum Read {
+    /// An access token that this tenant signed; it may have expired or been revoked.
+    AccessToken(Box<AccessToken>),
+    /// A JWT that this tenant signed and that is no access token.
+    OtherJwt,
+    /// Anything else.
+    Unknown,
+}
+
+/// A token whose signature is good. `Debug` shows its `jti` alone.
+pub struct AccessToken {
+    /// Every claim.
+    pub claims: Map<String, Value>,
+    /// Token id.
+    pub jti: Uuid,
+    /// The client it was issued to.
+    pub client_id: String,
+    /// The directory object of that client.
+    pub client_oid: ClientOid,
+    /// Audience.
+    pub audience: String,
+    /// Expiry.
+    pub expires_at: UnixTime,
+    /// Its bit.
+    pub status: StatusIndex,
+}
+
+impl AccessToken {
+    /// The row that revokes it.
+    pub fn revocation(&self) -> Revocation {
+        Revocation { jti: self.jti, status: self.status, expires_at: self.expires_at }
+    }
+
+    fn new(claims: Map<String, Value>) -> Option<Self> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        let uuid = |name: &str| text(name).and_then(|text| Uuid::try_parse(text).ok());
+        let place = claims.get("status")?.get("status_list")?;
+        let list = place.get("uri")?.as_str()?.rsplit('/').next()?;
+        Some(Self {
+            jti: uuid("jti")?,
+            client_id: text("client_id")?.to_owned(),
+            client_oid: uuid("oid")?.into(),
+            audience: text("aud")?.to_owned(),
+            expires_at: claims.get("exp")?.as_i64()?,
+            status: StatusIndex {
+                list: Uuid::try_parse(list).ok()?.into(),
+                index: place.get("idx")?.as_u64()?.try_into().ok()?,
+            },
+            claims,
+        })
+    }
+}
+
+impl std::fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessToken").field("jti", &self.jti).finish_non_exhaustive()
+    }
+}
+
+/// Reads a token that one of `ring`'s published keys signed. Says nothing about expiry, issuer or revocation.
+pub fn read(ring: &KeyRing, token: &str, now: UnixTime) -> Read {
+    if token.len() > LONGEST {
+        return Read::Unknown;
+    }
+    let Ok(header) = jsonwebtoken::decode_header(token) else { return Read::Unknown };
+    let Some(key) = header.kid.as_deref().and_then(|kid| ring.find(kid, now)) else { return Read::Unknown };
+    let (algorithm, verifier) = key.verifier();
+    // The algorithm is the key's, not the one that the token names. Time is ours, so it is not checked here.
+    let mut validation = Validation::new(algorithm);
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let Ok(data) = jsonwebtoken::decode::<Map<String, Value>>(token, verifier, &validation) else { return Read::Unknown };
+    // RFC 9068 §4: a JWT of another type, though signed by us, is no access token.
+    if !header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case("at+jwt")) {
+        return Read::OtherJwt;
+    }
+    AccessToken::new(data.claims).map_or(Read::Unknown, |token| Read::AccessToken(Box::new(token)))
+}
+
+/// The token when it may be used now: signed by us, for this issuer, not expired, not revoked, its client and tenant
+/// enabled. All of it is looked at on every call.
+///
+/// # Errors
+/// The keys or the database cannot be asked.
+pub async fn active(app: &App, tenant: &Tenant, token: &str) -> Result<Option<Box<AccessToken>>, OAuthError> {
+    let now = app.clock.now();
+    let ring = app.key_ring(tenant.id).await?;
+    let Read::AccessToken(token) = read(&ring, token, now) else { return Ok(None) };
+    let issued_here = token.claims.get("iss").and_then(Value::as_str) == Some(app.issuer(tenant).as_str());
+    if !issued_here || token.expires_at <= now {
+        return Ok(None);
+    }
+    let state = app.store.token_state(tenant.id, token.jti, token.client_oid).await?;
+    Ok((!state.revoked && state.client_enabled && state.tenant_enabled).then_some(token))
+}

@@ -1,0 +1,35 @@
+//! What a resource decides about its tokens.
+
+use super::word_enum;
+
+word_enum! {
+    /// Which groups of the subject are stamped into the `groups` claim of a resource's tokens.
+    GroupsPolicy, "groups policy" {
+        /// No `groups` claim.
+        None = "none",
+        /// Only groups that hold a role on the resource or that it requires.
+        Assigned = "assigned",
+        /// Every group, direct or nested.
+        All = "all",
+    }
+}
+
+word_enum! {
+    /// How a group is written in the `groups` claim.
+    GroupFormat, "group format" {
+        /// The group's UUID, as Microsoft Entra does.
+        Id = "id",
+        /// The group's name.
+        Name = "name",
+    }
+}
+
+word_enum! {
+    /// The shape of a resource's access tokens.
+    ClaimsProfile, "claims profile" {
+        /// RFC 9068.
+        Standard = "standard",
+        /// Microsoft Entra's names (`appid`, `scp`, `ver` …) on top of the claims that RFC 9068 requires.
+        Entra = "entra",
+    }
+}

@@ -1,0 +1,171 @@
+//! Secrets: made, hashed, compared; never printed.
+
+use super::Invalid;
+use super::random::Random;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::{digest, hmac};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+/// In front of every generated client secret, so that secret scanners find one that leaked.
+pub const CLIENT_SECRET_PREFIX: &str = "grcs_";
+
+/// A secret in clear, on its way in or out. `Debug` shows nothing of it and it is wiped when dropped.
+#[derive(Debug, Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// 256 random bits in `[A-Za-z0-9_-]` behind `prefix`. The alphabet is the one that no client's encoder rewrites.
+    pub fn generate(prefix: &str, random: &Random) -> Self {
+        Self::from(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random.bytes::<32>())))
+    }
+
+    /// The clear text. Say where it goes when you call this.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// A secret that a person chose: long enough, and one line.
+    ///
+    /// # Errors
+    /// Shorter than 12 or longer than 512 characters, or with control characters.
+    pub fn chosen(text: &str) -> Result<Self, Invalid> {
+        let length = text.chars().count();
+        if !(12..=512).contains(&length) || text.chars().any(char::is_control) {
+            return Err(Invalid::new("secret", "(not shown)", "use 12 to 512 characters on one line"));
+        }
+        Ok(Self::from(text.to_owned()))
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+}
+
+/// A secret as stored.
+///
+/// A generated secret has 256 random bits, which no slow hash makes stronger: SHA-256. One that a person chose gets
+/// Argon2id with the parameters that OWASP recommends (19 MiB, two passes, one lane).
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretHash {
+    /// Of a generated secret.
+    Sha256([u8; 32]),
+    /// PHC string of a secret that a person chose.
+    Argon2id(String),
+}
+
+impl SecretHash {
+    /// For a generated secret.
+    pub fn sha256(secret: &Secret) -> Self {
+        Self::Sha256(sha256(secret.expose().as_bytes()))
+    }
+
+    /// For a secret that a person chose. Takes about 20 ms: not for the async threads.
+    ///
+    /// # Panics
+    /// Never with the constant parameters used.
+    pub fn argon2id(secret: &Secret, random: &Random) -> Self {
+        let phc = argon2id()
+            .hash_password_with_salt(secret.expose().as_bytes(), &random.bytes::<16>())
+            .expect("constant Argon2id parameters are valid");
+        Self::Argon2id(phc.to_string())
+    }
+
+    /// Compares in constant time. With [`SecretHash::Argon2id`] slow: not for the async threads.
+    pub fn verify(&self, secret: &Secret) -> bool {
+        match self {
+            Self::Sha256(stored) => bool::from(sha256(secret.expose().as_bytes()).ct_eq(stored)),
+            Self::Argon2id(phc) => argon2id().verify_password(secret.expose().as_bytes(), phc.as_str()).is_ok(),
+        }
+    }
+
+    /// The form kept in the database.
+    pub fn to_stored(&self) -> String {
+        match self {
+            Self::Sha256(bytes) => format!("sha256:{}", URL_SAFE_NO_PAD.encode(bytes)),
+            Self::Argon2id(phc) => phc.clone(),
+        }
+    }
+
+    /// Reads [`SecretHash::to_stored`]; `None` when the row holds something else.
+    pub fn from_stored(text: &str) -> Option<Self> {
+        if text.starts_with("$argon2id$") {
+            return Some(Self::Argon2id(text.to_owned()));
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix("sha256:")?).ok()?;
+        bytes.try_into().ok().map(Self::Sha256)
+    }
+}
+
+impl std::fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sha256(_) => "SecretHash::Sha256",
+            Self::Argon2id(_) => "SecretHash::Argon2id",
+        })
+    }
+}
+
+/// A keyed fingerprint of secrets that lives and dies with the process: remembers which slow hash a secret once
+/// satisfied without keeping the secret or anything that helps to guess it elsewhere.
+#[derive(Debug)]
+pub struct Fingerprints(hmac::Key);
+
+impl Fingerprints {
+    /// With a fresh random key.
+    pub fn new(random: &Random) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &random.bytes::<32>()))
+    }
+
+    /// The fingerprint of `secret` as the one that belongs to `hash`.
+    pub fn of(&self, hash: &SecretHash, secret: &Secret) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(hash.to_stored().as_bytes());
+        context.update(&[0]);
+        context.update(secret.expose().as_bytes());
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(context.sign().as_ref());
+        fingerprint
+    }
+}
+
+/// SHA-256.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    out
+}
+
+fn argon2id() -> Argon2<'static> {
+    let params = Params::new(19 * 1024, 2, 1, None).expect("constant Argon2id parameters are valid");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_hashes_know_their_secret_and_no_other() {
+        let random = Random::system();
+        let secret = Secret::generate(CLIENT_SECRET_PREFIX, &random);
+        let other = Secret::generate(CLIENT_SECRET_PREFIX, &random);
+        for hash in [SecretHash::sha256(&secret), SecretHash::argon2id(&secret, &random)] {
+            let hash = SecretHash::from_stored(&hash.to_stored()).unwrap();
+            assert!(hash.verify(&secret));
+            assert!(!hash.verify(&other));
+        }
+    }
+
+    #[test]
+    fn a_generated_secret_carries_256_bits_and_never_shows_in_debug() {
+        let secret = Secret::generate(CLIENT_SECRET_PREFIX, &Random::system());
+        assert_eq!(secret.expose().len(), CLIENT_SECRET_PREFIX.len() + 43);
+        assert!(!format!("{secret:?}{:?}", SecretHash::sha256(&secret)).contains(&secret.expose()[5..]));
+    }
+}
