@@ -97,7 +97,12 @@ impl App {
     ///
     /// # Errors
     /// The database or the keys cannot be used.
-    pub async fn open(config: Config, public_url: PublicUrl, clock: Clock, random: Random) -> Result<Arc<Self>, StartError> {
+    pub async fn open(
+        config: Config,
+        public_url: PublicUrl,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Arc<Self>, StartError> {
         let store = Store::open(&config.database).await?;
         let kek = match std::env::var(KEK_VARIABLE) {
             Ok(text) => Some(Kek::from_base64(&text)?),

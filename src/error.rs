@@ -156,7 +156,8 @@ impl OAuthError {
     /// 6749 §5.2 does not allow in a description are replaced.
     #[must_use]
     pub fn about(mut self, what: &str) -> Self {
-        let shown = what.chars().take(120).map(|c| if matches!(c, '\x20'..='\x7e') && !"\"\\".contains(c) { c } else { '?' });
+        let shown =
+            what.chars().take(120).map(|c| if matches!(c, '\x20'..='\x7e') && !"\"\\".contains(c) { c } else { '?' });
         self.detail = Some(shown.collect());
         self
     }
@@ -208,7 +209,8 @@ impl OAuthError {
         match self.challenge() {
             // RFC 7617 §2.
             Some(Challenge::Basic) => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"grantor\", charset=\"UTF-8\""));
+                headers
+                    .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"grantor\", charset=\"UTF-8\""));
             }
             // RFC 6750 §3: without a token, no error is named.
             Some(Challenge::Bearer) => {

@@ -18,7 +18,8 @@ pub enum LogFormat {
 /// # Errors
 /// The filter cannot be read; the text says why.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("the log filter '{filter}' cannot be read: {error}"))?;
+    let filter =
+        EnvFilter::try_new(filter).map_err(|error| format!("the log filter '{filter}' cannot be read: {error}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A second start in one process, as in tests, keeps the first one's logger.
     let _ = match format {
@@ -39,7 +40,10 @@ pub fn metrics() -> &'static PrometheusHandle {
         metrics::describe_counter!("grantor_token_requests_total", "Token requests by outcome (issued, or the error).");
         metrics::describe_counter!("grantor_introspections_total", "Introspections by what they answered.");
         metrics::describe_counter!("grantor_revocations_total", "Tokens revoked over HTTP.");
-        metrics::describe_counter!("grantor_groups_overage_total", "Tokens that point at their groups instead of holding them.");
+        metrics::describe_counter!(
+            "grantor_groups_overage_total",
+            "Tokens that point at their groups instead of holding them."
+        );
         metrics::describe_counter!("grantor_http_responses_total", "Responses by status class.");
         metrics::describe_counter!("grantor_sweep_rows_total", "Expired rows removed.");
         handle

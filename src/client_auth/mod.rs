@@ -79,7 +79,11 @@ struct Credentials {
 /// # Errors
 /// `invalid_client` for missing, unreadable or wrong credentials; `invalid_request` for two methods at once; 503 when
 /// the database or the hashing capacity is exhausted.
-pub async fn authenticate(app: &App, tenant: &Tenant, presented: Presented<'_>) -> Result<AuthenticatedClient, OAuthError> {
+pub async fn authenticate(
+    app: &App,
+    tenant: &Tenant,
+    presented: Presented<'_>,
+) -> Result<AuthenticatedClient, OAuthError> {
     let form = presented.form;
     if form.get("client_assertion").is_some() || form.get("client_assertion_type").is_some() {
         return Err(OAuthError::from(reason::METHOD_UNSUPPORTED).about("client_assertion"));
@@ -165,7 +169,18 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
     const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-    let standard: String = text.chars().map(|c| if c == '-' { '+' } else if c == '_' { '/' } else { c }).collect();
+    let standard: String = text
+        .chars()
+        .map(|c| {
+            if c == '-' {
+                '+'
+            } else if c == '_' {
+                '/'
+            } else {
+                c
+            }
+        })
+        .collect();
     STANDARD.decode(standard).ok()
 }
 

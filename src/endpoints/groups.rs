@@ -17,7 +17,11 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// RFC 6750 §3.1; or the database cannot be asked.
-pub async fn get(State(app): State<Arc<App>>, path: TenantPath, bearer: BearerToken) -> Result<Json<Value>, OAuthError> {
+pub async fn get(
+    State(app): State<Arc<App>>,
+    path: TenantPath,
+    bearer: BearerToken,
+) -> Result<Json<Value>, OAuthError> {
     let tenant = &*path.tenant;
     let token = verify::active(&app, tenant, &bearer.0).await?.ok_or(reason::TOKEN_INVALID)?;
     let resources = app.directory.resources(tenant.id).await?;

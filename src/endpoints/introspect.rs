@@ -17,7 +17,11 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// The caller is not authenticated, the token is missing, or the database cannot be asked.
-pub async fn post(State(app): State<Arc<App>>, path: TenantPath, posted: PostedForm) -> Result<Json<Value>, OAuthError> {
+pub async fn post(
+    State(app): State<Arc<App>>,
+    path: TenantPath,
+    posted: PostedForm,
+) -> Result<Json<Value>, OAuthError> {
     // A disabled tenant is not refused here: its resource servers learn that every token is inactive.
     let tenant = &*path.tenant;
     let caller = posted.authenticate(&app, tenant).await?.require_proof()?;
@@ -37,9 +41,7 @@ async fn may_know(app: &App, tenant: &Tenant, caller: &Client, token: &AccessTok
         return Ok(true);
     }
     let resources = app.directory.resources(tenant.id).await?;
-    Ok(resources
-        .iter()
-        .any(|resource| resource.identifier.as_str() == token.audience && caller.serves(resource.id)))
+    Ok(resources.iter().any(|resource| resource.identifier.as_str() == token.audience && caller.serves(resource.id)))
 }
 
 fn active(token: AccessToken) -> Value {

@@ -35,8 +35,14 @@ impl PostedForm {
     /// # Errors
     /// See [`client_auth::authenticate`].
     pub async fn authenticate(&self, app: &App, tenant: &Tenant) -> Result<AuthenticatedClient, OAuthError> {
-        let authorization: Vec<&[u8]> = self.headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes()).collect();
-        client_auth::authenticate(app, tenant, Presented { authorization: &authorization, form: &self.form, peer: self.peer }).await
+        let authorization: Vec<&[u8]> =
+            self.headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes()).collect();
+        client_auth::authenticate(
+            app,
+            tenant,
+            Presented { authorization: &authorization, form: &self.form, peer: self.peer },
+        )
+        .await
     }
 }
 

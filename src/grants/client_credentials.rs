@@ -12,13 +12,8 @@ use crate::types::id::MemberId;
 use crate::types::scope::Scope;
 
 /// The grant.
-pub const GRANT: Grant = Grant {
-    name: "client_credentials",
-    aliases: &[],
-    for_public: false,
-    by_default: true,
-    exchange,
-};
+pub const GRANT: Grant =
+    Grant { name: "client_credentials", aliases: &[], for_public: false, by_default: true, exchange };
 
 fn exchange(request: Exchange<'_>) -> Answer<'_> {
     Box::pin(async move {

@@ -47,7 +47,8 @@ impl Jwk {
     /// The bytes are no key of this algorithm.
     pub fn new(alg: Alg, public: &[u8]) -> Result<Self, KeyError> {
         let text = |bytes: &[u8]| Some(URL_SAFE_NO_PAD.encode(bytes));
-        let mut jwk = Self { kty: "RSA", usage: "sig", alg, kid: String::new(), crv: None, n: None, e: None, x: None, y: None };
+        let mut jwk =
+            Self { kty: "RSA", usage: "sig", alg, kid: String::new(), crv: None, n: None, e: None, x: None, y: None };
         // RFC 7638 §3: the required members alone, in lexical order, without white space.
         let canonical = match alg {
             Alg::Rs256 | Alg::Ps256 => {

@@ -70,7 +70,9 @@ impl Kek {
         let _ = std::fs::remove_file(&draft);
         match written {
             Ok(()) => Self::from_base64(&text),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Self::load(folder)?.ok_or(KeyError::KekMissing),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Self::load(folder)?.ok_or(KeyError::KekMissing)
+            }
             Err(error) => Err(failed(error)),
         }
     }
@@ -98,11 +100,8 @@ impl Kek {
         }
         let nonce = Nonce::try_assume_unique_for_key(&sealed[1 + ID_LENGTH..HEAD]).map_err(|_| KeyError::Damaged)?;
         let mut body = sealed[HEAD..].to_vec();
-        let length = self
-            .key
-            .open_in_place(nonce, Aad::from(label.as_bytes()), &mut body)
-            .map_err(|_| KeyError::Damaged)?
-            .len();
+        let length =
+            self.key.open_in_place(nonce, Aad::from(label.as_bytes()), &mut body).map_err(|_| KeyError::Damaged)?.len();
         body.truncate(length);
         Ok(body)
     }
@@ -131,7 +130,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 #[cfg(unix)]
 fn check_private(path: &Path) -> Result<(), KeyError> {
     use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path).map_err(|error| KeyError::File(path.into(), error.to_string()))?.permissions().mode();
+    let mode =
+        std::fs::metadata(path).map_err(|error| KeyError::File(path.into(), error.to_string()))?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(KeyError::KekOpen(path.into()));
     }

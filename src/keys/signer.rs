@@ -31,9 +31,9 @@ impl Signer {
         let failed = |_| KeyError::Library("a key could not be made");
         let random = SystemRandom::new();
         Ok(match alg {
-            Alg::Rs256 | Alg::Ps256 => {
-                RsaKeyPair::generate(KeySize::Rsa2048).and_then(|pair| pair.as_der().map(|der| der.as_ref().to_vec())).map_err(failed)?
-            }
+            Alg::Rs256 | Alg::Ps256 => RsaKeyPair::generate(KeySize::Rsa2048)
+                .and_then(|pair| pair.as_der().map(|der| der.as_ref().to_vec()))
+                .map_err(failed)?,
             Alg::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
                 .map_err(failed)?
                 .as_ref()

@@ -21,6 +21,7 @@ struct Home<'a> {
 pub async fn get(State(app): State<Arc<App>>) -> Result<impl IntoResponse, OAuthError> {
     let page = Home { issuer: app.public_url.as_str() };
     let html = page.render().map_err(|error| OAuthError::from(reason::INTERNAL).because(error))?;
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let policy =
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     Ok(([(CONTENT_SECURITY_POLICY, policy)], Html(html)))
 }

@@ -73,9 +73,12 @@ fn log(error: &OAuthError, status: StatusCode, trace_id: &str, request: std::fmt
 fn correlation_id(request: &Request) -> Option<String> {
     let header = request.headers().get(CLIENT_REQUEST_ID).and_then(|value| value.to_str().ok());
     let query = || {
-        request.uri().query().into_iter().flat_map(|query| query.split('&')).find_map(|pair| {
-            pair.strip_prefix(CLIENT_REQUEST_ID).and_then(|rest| rest.strip_prefix('='))
-        })
+        request
+            .uri()
+            .query()
+            .into_iter()
+            .flat_map(|query| query.split('&'))
+            .find_map(|pair| pair.strip_prefix(CLIENT_REQUEST_ID).and_then(|rest| rest.strip_prefix('=')))
     };
     let fine = |id: &&str| (1..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     header.or_else(query).filter(fine).map(str::to_owned)

@@ -61,10 +61,7 @@ pub fn router(app: Arc<App>) -> Router {
         }
         router = Router::new().nest(&prefix, router.clone()).merge(router);
     }
-    router
-        .fallback(nothing_here)
-        .layer(middleware::from_fn_with_state(app.clone(), layers::finish))
-        .with_state(app)
+    router.fallback(nothing_here).layer(middleware::from_fn_with_state(app.clone(), layers::finish)).with_state(app)
 }
 
 async fn nothing_here() -> OAuthError {

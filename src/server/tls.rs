@@ -51,7 +51,8 @@ pub fn development(folder: &Path, names: &[String], clock: &Clock) -> Result<Tls
     let path = |name: &str| folder.join(name);
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let (ca_cert, ca_key) = authority(&path(DEV_CA), &path(DEV_CA_KEY), clock)?;
-    let issuer = Issuer::from_ca_cert_pem(&ca_cert, ca_key).map_err(|error| format!("{}: {error}", path(DEV_CA).display()))?;
+    let issuer =
+        Issuer::from_ca_cert_pem(&ca_cert, ca_key).map_err(|error| format!("{}: {error}", path(DEV_CA).display()))?;
 
     let made = |error: rcgen::Error| format!("a development certificate cannot be made: {error}");
     let mut params = CertificateParams::new(names.to_vec()).map_err(made)?;
@@ -69,7 +70,8 @@ pub fn development(folder: &Path, names: &[String], clock: &Clock) -> Result<Tls
 
 fn authority(cert: &PathBuf, key: &PathBuf, clock: &Clock) -> Result<(String, KeyPair), String> {
     if cert.exists() && key.exists() {
-        let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+        let read =
+            |path: &PathBuf| std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
         let pair = KeyPair::from_pem(&read(key)?).map_err(|error| format!("{}: {error}", key.display()))?;
         return Ok((read(cert)?, pair));
     }

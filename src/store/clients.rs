@@ -121,7 +121,10 @@ macro_rules! replace_lists {
                 .execute(&mut *$tx)
                 .await?;
         }
-        sqlx::query("DELETE FROM client_redirect_uris WHERE client_id = $1").bind($oid.uuid()).execute(&mut *$tx).await?;
+        sqlx::query("DELETE FROM client_redirect_uris WHERE client_id = $1")
+            .bind($oid.uuid())
+            .execute(&mut *$tx)
+            .await?;
         for uri in &$settings.redirect_uris {
             sqlx::query("INSERT INTO client_redirect_uris (client_id, uri) VALUES ($1, $2) ON CONFLICT DO NOTHING")
                 .bind($oid.uuid())
@@ -142,13 +145,15 @@ macro_rules! replace_lists {
 
 macro_rules! insert_allowed {
     ($tx:ident, $oid:expr, $allowed:expr) => {
-        sqlx::query("INSERT INTO client_scopes (client_id, resource_id, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-            .bind($oid.uuid())
-            .bind($allowed.resource.uuid())
-            .bind(&$allowed.value)
-            .execute(&mut *$tx)
-            .await?
-            .rows_affected()
+        sqlx::query(
+            "INSERT INTO client_scopes (client_id, resource_id, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind($oid.uuid())
+        .bind($allowed.resource.uuid())
+        .bind(&$allowed.value)
+        .execute(&mut *$tx)
+        .await?
+        .rows_affected()
     };
 }
 
@@ -200,7 +205,8 @@ impl Store {
             .await?;
             (row, grants, redirect_uris, allowed, serves, secrets)
         });
-        let ((oid, client_id, name, public, enabled, created_at), grants, redirect_uris, allowed, serves, secrets) = found;
+        let ((oid, client_id, name, public, enabled, created_at), grants, redirect_uris, allowed, serves, secrets) =
+            found;
         Ok(Some(Client {
             oid: oid.into(),
             client_id: ClientId::stored(client_id),

@@ -171,7 +171,13 @@ impl Store {
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn add_owner(&self, tenant: TenantId, group: &Group, owner: MemberId, now: UnixTime) -> Result<bool, AdminError> {
+    pub async fn add_owner(
+        &self,
+        tenant: TenantId,
+        group: &Group,
+        owner: MemberId,
+        now: UnixTime,
+    ) -> Result<bool, AdminError> {
         Ok(writing!(self, tx => {
             announce!(tx, tenant, Noun::Group, group.name.as_str(), now);
             match owner {
@@ -245,7 +251,13 @@ impl Store {
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn unset_claim(&self, tenant: TenantId, group: &Group, name: &str, now: UnixTime) -> Result<bool, AdminError> {
+    pub async fn unset_claim(
+        &self,
+        tenant: TenantId,
+        group: &Group,
+        name: &str,
+        now: UnixTime,
+    ) -> Result<bool, AdminError> {
         Ok(writing!(self, tx => {
             announce!(tx, tenant, Noun::Group, group.name.as_str(), now);
             sqlx::query("DELETE FROM group_claims WHERE group_id = $1 AND name = $2")

@@ -133,9 +133,10 @@ macro_rules! writing {
 /// administrative writes, so put it first: what is checked after it cannot be changed by another writer.
 macro_rules! announce {
     ($tx:ident, $tenant:expr, $noun:expr, $subject:expr, $now:expr) => {{
-        let (revision,): (i64,) = sqlx::query_as("UPDATE revisions SET revision = revision + 1 WHERE id = 1 RETURNING revision")
-            .fetch_one(&mut *$tx)
-            .await?;
+        let (revision,): (i64,) =
+            sqlx::query_as("UPDATE revisions SET revision = revision + 1 WHERE id = 1 RETURNING revision")
+                .fetch_one(&mut *$tx)
+                .await?;
         sqlx::query("INSERT INTO changes (revision, tenant_id, noun, subject, changed_at) VALUES ($1, $2, $3, $4, $5)")
             .bind(revision)
             .bind($tenant.uuid())

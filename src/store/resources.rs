@@ -159,11 +159,13 @@ macro_rules! apply_parts {
                 .await?;
         }
         for group in &$parts.add_required {
-            sqlx::query("INSERT INTO resource_required_groups (resource_id, group_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind($id.uuid())
-                .bind(group.uuid())
-                .execute(&mut *$tx)
-                .await?;
+            sqlx::query(
+                "INSERT INTO resource_required_groups (resource_id, group_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            )
+            .bind($id.uuid())
+            .bind(group.uuid())
+            .execute(&mut *$tx)
+            .await?;
         }
     }};
 }
@@ -341,7 +343,12 @@ impl Store {
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn delete_resource(&self, tenant: TenantId, resource: &Resource, now: UnixTime) -> Result<bool, AdminError> {
+    pub async fn delete_resource(
+        &self,
+        tenant: TenantId,
+        resource: &Resource,
+        now: UnixTime,
+    ) -> Result<bool, AdminError> {
         Ok(writing!(self, tx => {
             announce!(tx, tenant, Noun::Resource, resource.identifier.as_str(), now);
             announce!(tx, tenant, Noun::Group, "", now);

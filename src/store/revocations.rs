@@ -52,19 +52,15 @@ impl Store {
             .bind(revocation.expires_at)
             .execute(tx)
             .await?
-            .rows_affected()) > 0)
+            .rows_affected())
+            > 0)
     }
 
     /// Revocation, client and tenant of a token, as they are now.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn token_state(
-        &self,
-        tenant: TenantId,
-        jti: Uuid,
-        client: ClientOid,
-    ) -> Result<TokenState, StoreError> {
+    pub async fn token_state(&self, tenant: TenantId, jti: Uuid, client: ClientOid) -> Result<TokenState, StoreError> {
         let (revoked, client_enabled, tenant_enabled): (bool, bool, bool) = reading!(self, conn =>
             sqlx::query_as(
                 "SELECT EXISTS (SELECT 1 FROM revocations WHERE tenant_id = $1 AND jti = $2), \

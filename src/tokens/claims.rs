@@ -154,7 +154,8 @@ fn merged_claims(membership: &Membership) -> BTreeMap<&str, Value> {
             several => {
                 let mut list: Vec<Value> = Vec::new();
                 for value in several {
-                    let items = if let Value::Array(items) = value { items.as_slice() } else { std::slice::from_ref(*value) };
+                    let items =
+                        if let Value::Array(items) = value { items.as_slice() } else { std::slice::from_ref(*value) };
                     for item in items {
                         if !list.contains(item) {
                             list.push(item.clone());

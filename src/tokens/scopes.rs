@@ -108,12 +108,14 @@ fn locate<'r, 't>(
 /// `invalid_scope` when it may not have a scope it named, or has nothing at all at the resource.
 pub fn grant_to_client(client: &Client, membership: &Membership, asked: &Asked<'_>) -> Result<Granted, OAuthError> {
     let resource = asked.resource;
-    let refuse = |value: &str| OAuthError::from(reason::SCOPE_NOT_ALLOWED).about(&format!("{}/{value}", resource.identifier));
+    let refuse =
+        |value: &str| OAuthError::from(reason::SCOPE_NOT_ALLOWED).about(&format!("{}/{value}", resource.identifier));
     let may_have = allowed(client, resource);
     if let Some(refused) = asked.values.iter().find(|value| !may_have.contains(value)) {
         return Err(refuse(refused));
     }
-    let mut values: Vec<String> = if asked.all { &may_have } else { &asked.values }.iter().map(|value| (*value).to_owned()).collect();
+    let mut values: Vec<String> =
+        if asked.all { &may_have } else { &asked.values }.iter().map(|value| (*value).to_owned()).collect();
     values.sort_unstable();
     values.dedup();
     // A role that a group gives is a reason to hold a token, even without any scope.

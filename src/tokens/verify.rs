@@ -89,7 +89,9 @@ pub fn read(ring: &KeyRing, token: &str, now: UnixTime) -> Read {
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
-    let Ok(data) = jsonwebtoken::decode::<Map<String, Value>>(token, verifier, &validation) else { return Read::Unknown };
+    let Ok(data) = jsonwebtoken::decode::<Map<String, Value>>(token, verifier, &validation) else {
+        return Read::Unknown;
+    };
     // RFC 9068 §4: a JWT of another type, though signed by us, is no access token.
     if !header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case("at+jwt")) {
         return Read::OtherJwt;

@@ -59,9 +59,32 @@ name! {
 
 /// First path segments that are endpoints or that well-known clients give a meaning of their own.
 const RESERVED_SEGMENTS: &[&str] = &[
-    "account", "adminconsent", "authorize", "common", "connect", "consent", "consumers", "device", "discovery",
-    "gateway", "introspect", "jwks", "livez", "login", "logout", "metrics", "oauth2", "oidc", "organizations",
-    "readyz", "register", "revoke", "statuslists", "token", "userinfo", "v2.0",
+    "account",
+    "adminconsent",
+    "authorize",
+    "common",
+    "connect",
+    "consent",
+    "consumers",
+    "device",
+    "discovery",
+    "gateway",
+    "introspect",
+    "jwks",
+    "livez",
+    "login",
+    "logout",
+    "metrics",
+    "oauth2",
+    "oidc",
+    "organizations",
+    "readyz",
+    "register",
+    "revoke",
+    "statuslists",
+    "token",
+    "userinfo",
+    "v2.0",
 ];
 
 impl TenantName {
@@ -95,7 +118,11 @@ impl FromStr for ClientId {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let fine = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
         if text.is_empty() || text.len() > 128 || !text.chars().all(fine) {
-            return Err(Invalid::new("client id", text, "use 1 to 128 letters, digits, dots, dashes, underscores or @"));
+            return Err(Invalid::new(
+                "client id",
+                text,
+                "use 1 to 128 letters, digits, dots, dashes, underscores or @",
+            ));
         }
         Ok(Self(text.to_owned()))
     }

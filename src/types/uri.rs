@@ -80,7 +80,9 @@ impl FromStr for RedirectUri {
             return bad("use at most 2048 visible ASCII characters");
         }
         // RFC 6749 §3.1.2: absolute, without fragment.
-        let Ok(url) = Url::parse(text) else { return bad("it must be an absolute URI such as https://app.example.com/cb") };
+        let Ok(url) = Url::parse(text) else {
+            return bad("it must be an absolute URI such as https://app.example.com/cb");
+        };
         if text.contains('#') {
             return bad("a redirect URI has no fragment");
         }
@@ -167,7 +169,6 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,9 +195,14 @@ mod tests {
         ] {
             assert!(text.parse::<RedirectUri>().is_ok(), "{text}");
         }
-        for text in
-            ["http://app.example.com/cb", "https://a/#f", "/cb", "javascript:alert(1)", "data:text/html,x", "https://u:p@a/"]
-        {
+        for text in [
+            "http://app.example.com/cb",
+            "https://a/#f",
+            "/cb",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "https://u:p@a/",
+        ] {
             assert!(text.parse::<RedirectUri>().is_err(), "{text}");
         }
     }
