@@ -10,8 +10,11 @@ use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
 use std::sync::Arc;
 
+/// A path and what answers there.
+type Row = (&'static str, fn() -> MethodRouter<Arc<App>>);
+
 /// Paths that a tenant has: each is there as it stands, for the default tenant, and below `/{tenant}`.
-const TENANT_PATHS: &[(&str, fn() -> MethodRouter<Arc<App>>)] = &[
+const TENANT_PATHS: &[Row] = &[
     ("/oauth2/v2.0/authorize", || get(authorize::get).post(authorize::get).fallback(only_get_and_post)),
     ("/oauth2/v2.0/token", || post(token::post).fallback(only_post)),
     ("/oauth2/v2.0/introspect", || post(introspect::post).fallback(only_post)),
@@ -31,7 +34,7 @@ const TENANT_PATHS: &[(&str, fn() -> MethodRouter<Arc<App>>)] = &[
 const INSERTED_PATHS: &[&str] = &["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
 
 /// Paths of the server as a whole.
-const SERVER_PATHS: &[(&str, fn() -> MethodRouter<Arc<App>>)] = &[
+const SERVER_PATHS: &[Row] = &[
     ("/", || get(home::get).fallback(only_get)),
     ("/livez", || get(health::livez).fallback(only_get)),
     ("/readyz", || get(health::readyz).fallback(only_get)),
