@@ -115,8 +115,13 @@ impl Store {
         create_private(path).map_err(away)?;
         // Two processes that start at once must not both migrate. The lock is on the folder because closing any
         // handle of the database file itself would drop SQLite's own locks.
-        let lock = std::fs::File::open(folder).map_err(away)?;
-        lock.lock().map_err(away)?;
+        // Waiting for it must not stop this thread: what holds the lock may be another task of the same runtime.
+        let folder = folder.to_owned();
+        let lock = tokio::task::spawn_blocking(move || {
+            let lock = std::fs::File::open(folder)?;
+            lock.lock().map(|()| lock)
+        });
+        let _lock = lock.await.map_err(std::io::Error::other).and_then(|lock| lock).map_err(away)?;
 
         let options = SqliteConnectOptions::new()
             .filename(path)
