@@ -42,7 +42,9 @@ impl FromStr for DatabaseUrl {
             return Ok(Self::Postgres(text.to_owned()));
         }
         let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")).unwrap_or(text);
-        if path.is_empty() || (text.contains("://") && path == text) || path.contains(":memory:") {
+        // A mistyped URL must not become the name of a file, visible to everybody with its password.
+        let mistyped = ["postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
+        if path.is_empty() || mistyped || (text.contains("://") && path == text) || path.contains(":memory:") {
             // The URL may hold a password, so it is not shown.
             return Err(Invalid::new("database", "(not shown)", "use a file's path or postgres://user@host/name"));
         }
@@ -56,6 +58,8 @@ impl std::fmt::Display for DatabaseUrl {
         match self {
             Self::Sqlite(path) => write!(f, "{}", path.display()),
             Self::Postgres(text) => match url::Url::parse(text) {
+                // An unencoded '/', '?' or '#' in the password ends the host early: then the rest of it would be shown.
+                Ok(url) if url[url::Position::AfterPort..].contains('@') => f.write_str("postgres://(unreadable)"),
                 Ok(url) => write!(
                     f,
                     "postgres://{}{}{}",
