@@ -111,6 +111,8 @@ impl App {
         // Making a new one while sealed keys exist would only hide that the right one is missing.
         let kek = match kek {
             None if !store.has_keys().await? => Some(Kek::create(&config.keys, &random)?),
+            // Another process that started at the same moment may have made key and keys since the first look.
+            None => Kek::load(&config.keys)?,
             found => found,
         };
         let max_age = Duration::from_secs(config.cache_max_age.get().unsigned_abs());
