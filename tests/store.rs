@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Every SQL text that the store hands to sqlx, with the file it stands in.
 fn statements() -> Vec<(String, String)> {
     let call = Regex::new(r"sqlx::query(?:_as|_scalar)?(?:::<[^(]*>)?\(").unwrap();
-    let literal = Regex::new(r#"^\s*"((?:[^"\\]|\\.)*)""#).unwrap();
+    let literal = Regex::new(r#"(?s)^\s*"((?:[^"\\]|\\.)*)""#).unwrap();
     let continued = Regex::new(r"\\\n\s*").unwrap();
     let mut found = Vec::new();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
