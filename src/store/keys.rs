@@ -157,10 +157,11 @@ impl Store {
             if replaced == 0 {
                 return Ok(false);
             }
-            // When a rotation comes sooner than one that was announced, the key that still signs ends with it too.
+            // When a rotation comes sooner than one that was announced, the key that still signs ends with it too, and
+            // of several that were announced none comes after it.
             sqlx::query(
-                "UPDATE signing_keys SET retires_at = $3, expires_at = $3 + $4 \
-                 WHERE tenant_id = $1 AND alg = $2 AND retires_at > $3 AND activates_at <= $5",
+                "UPDATE signing_keys SET retires_at = $3, expires_at = CASE WHEN activates_at > $3 THEN $5 ELSE $3 + $4 END \
+                 WHERE tenant_id = $1 AND alg = $2 AND retires_at > $3",
             )
             .bind(tenant.uuid())
             .bind(new.alg.as_str())
