@@ -6,15 +6,12 @@
 use super::seal::Kek;
 use super::signer::Signer;
 use super::{KeyError, jwk::Jwk, label};
-use crate::store::keys::{NewKey, Succession};
+use crate::store::keys::{MARGIN, NewKey, Succession};
 use crate::store::{AdminError, Store, StoreError};
 use crate::types::alg::Alg;
 use crate::types::clock::UnixTime;
 use crate::types::id::TenantId;
 use crate::types::random::Random;
-
-/// Kept published beyond the last token's expiry, for clocks that go wrong.
-const MARGIN: i64 = 3600;
 
 /// When keys change.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +94,8 @@ impl Keysmith<'_> {
     ) -> Result<Option<String>, RotationError> {
         let (now, activates_at) = when;
         let new = self.forge(tenant, alg, (now, activates_at)).await?;
-        let overlap = self.store.longest_lifetime(tenant).await?.max(86_400) + MARGIN;
+        let issued = self.store.tokens_until(tenant).await? - activates_at;
+        let overlap = self.store.longest_lifetime(tenant).await?.max(issued).max(86_400) + MARGIN;
         let active_before = if due_only { self.due_before(now) } else { UnixTime::MAX };
         let done = self.store.succeed_key(tenant, &new, Succession { active_before, overlap }, now).await?;
         Ok(done.then_some(new.kid))

@@ -42,6 +42,9 @@ pub struct StoredKey {
     pub expires_at: Option<UnixTime>,
 }
 
+/// A key stays published this long beyond the expiry of the last token it signed, for clocks that go wrong.
+pub const MARGIN: i64 = 3600;
+
 /// How a new key takes over.
 #[derive(Debug, Clone, Copy)]
 pub struct Succession {
@@ -68,6 +71,26 @@ macro_rules! insert_key {
     };
 }
 pub(super) use insert_key;
+
+/// Keeps keys published that still sign and whose end is settled already, long enough for tokens of `lifetime`.
+macro_rules! cover_lifetime {
+    ($tx:ident, $tenant:expr, $lifetime:expr, $now:expr) => {{
+        let covered = sqlx::query(
+            "UPDATE signing_keys SET expires_at = retires_at + $2 \
+             WHERE tenant_id = $1 AND retires_at > $3 AND expires_at > $3 AND expires_at < retires_at + $2",
+        )
+        .bind($tenant.uuid())
+        .bind($lifetime + $crate::store::keys::MARGIN)
+        .bind($now)
+        .execute(&mut *$tx)
+        .await?
+        .rows_affected();
+        if covered > 0 {
+            announce!($tx, $tenant, Noun::Key, "", $now);
+        }
+    }};
+}
+pub(super) use cover_lifetime;
 
 type Row = (String, String, Vec<u8>, i64, i64, Option<i64>, Option<i64>);
 
@@ -221,6 +244,20 @@ impl Store {
                 .fetch_one(conn)
                 .await?);
         Ok(longest.unwrap_or(0))
+    }
+
+    /// When the last token that any server may have issued for the tenant expires; 0 without tokens. Knows of tokens
+    /// whose resource gives shorter ones by now, or is gone.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn tokens_until(&self, tenant: TenantId) -> Result<UnixTime, StoreError> {
+        let (last,): (Option<i64>,) = reading!(self, conn =>
+            sqlx::query_as("SELECT MAX(keep_until) FROM status_lists WHERE tenant_id = $1")
+                .bind(tenant.uuid())
+                .fetch_one(conn)
+                .await?);
+        Ok(last.unwrap_or(0))
     }
 
     /// Removes keys that are no longer published, at most one batch; answers how many.

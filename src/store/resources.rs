@@ -306,6 +306,7 @@ impl Store {
                     "there is a resource '{}' already; change it with 'grantor resource update'", new.identifier
                 )));
             }
+            super::keys::cover_lifetime!(tx, tenant, settings.lifetime, now);
             apply_parts!(tx, tenant, new.id, new.parts, new.role_ids, now);
         });
         Ok(())
@@ -346,6 +347,7 @@ impl Store {
             if found == 0 {
                 return Err(AdminError::refused(format!("there is no resource '{}'", new.identifier)));
             }
+            super::keys::cover_lifetime!(tx, tenant, settings.lifetime, now);
             apply_parts!(tx, tenant, new.id, new.parts, new.role_ids, now);
         });
         Ok(())
