@@ -156,8 +156,7 @@ async fn a_scope_that_was_removed_and_made_again_is_allowed_to_nobody() {
 async fn with_max_age(test: &TestApp, max_age: u32) -> TestApp {
     let mut config = test.app.config.clone();
     config.cache_max_age = Seconds::of(max_age);
-    let app =
-        App::open(config, PUBLIC_URL.parse().unwrap(), test.clock.clone(), Random::system()).await.unwrap();
+    let app = App::open(config, PUBLIC_URL.parse().unwrap(), test.clock.clone(), Random::system()).await.unwrap();
     TestApp {
         router: router(app.clone()),
         app,

@@ -80,8 +80,10 @@ fn refused(answer: Result<bool, AdminError>) -> String {
 }
 
 fn names(claims: &Value) -> Vec<&str> {
-    let mut names: Vec<&str> =
-        claims["groups"].as_array().map(|groups| groups.iter().map(|name| name.as_str().unwrap()).collect()).unwrap_or_default();
+    let mut names: Vec<&str> = claims["groups"]
+        .as_array()
+        .map(|groups| groups.iter().map(|name| name.as_str().unwrap()).collect())
+        .unwrap_or_default();
     names.sort_unstable();
     names
 }
@@ -118,10 +120,8 @@ async fn a_group_cannot_be_inside_itself_by_way_of_one_two_or_five() {
             assert!(test.try_add(&ring[at], &ring[at - 1]).await.unwrap());
         }
         test.add_client(&ring[0], "app").await;
-        let (edges, revision) = (
-            test.number("SELECT COUNT(*) FROM group_groups").await,
-            test.app.store.revision().await.unwrap(),
-        );
+        let (edges, revision) =
+            (test.number("SELECT COUNT(*) FROM group_groups").await, test.app.store.revision().await.unwrap());
         let said = refused(test.try_add(&ring[0], &ring[length - 1]).await);
         assert!(said.contains("would be inside itself"), "{said}");
         // Nothing is lost and nothing is announced.
@@ -240,7 +240,10 @@ async fn one_above_the_limit_the_token_names_where_the_whole_list_is() {
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.header("cache-control"), "no-store");
     let answer = reply.json();
-    assert_eq!((names(&answer), &answer["sub"], &answer["aud"]), (labels.iter().map(String::as_str).collect(), &json!("app"), &json!(API)));
+    assert_eq!(
+        (names(&answer), &answer["sub"], &answer["aud"]),
+        (labels.iter().map(String::as_str).collect(), &json!("app"), &json!(API))
+    );
 }
 
 #[tokio::test]
@@ -386,7 +389,9 @@ async fn a_claim_of_a_group_is_set_overwritten_and_unset() {
     let (test, client) = TestApp::with_client().await;
     let group = test.group("kafka-admins").await;
     test.add_client(&group, "app").await;
-    for (text, value) in [(r#""admin""#, json!("admin")), ("[1,2]", json!([1, 2])), (r#"{"a":{"b":true}}"#, json!({"a":{"b":true}}))] {
+    for (text, value) in
+        [(r#""admin""#, json!("admin")), ("[1,2]", json!([1, 2])), (r#"{"a":{"b":true}}"#, json!({"a":{"b":true}}))]
+    {
         test.claim(&group, "kafka_role", text).await;
         assert_eq!(test.claims_of(&client).await["kafka_role"], value);
     }
@@ -427,9 +432,34 @@ async fn a_claim_comes_from_nested_groups_too() {
 #[test]
 fn what_only_the_server_says_cannot_be_said_by_a_group() {
     for name in [
-        "iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "azp", "tid", "oid", "scope", "scp", "groups",
-        "roles", "status", "typ", "cnf", "act", "active", "username", "_claim_names", "_claim_sources", "ver", "idtyp",
-        "appid", "azpacr", "uti",
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "iat",
+        "nbf",
+        "jti",
+        "client_id",
+        "azp",
+        "tid",
+        "oid",
+        "scope",
+        "scp",
+        "groups",
+        "roles",
+        "status",
+        "typ",
+        "cnf",
+        "act",
+        "active",
+        "username",
+        "_claim_names",
+        "_claim_sources",
+        "ver",
+        "idtyp",
+        "appid",
+        "azpacr",
+        "uti",
     ] {
         let said = name.parse::<ClaimName>().expect_err(name).to_string();
         assert!(said.contains("only the server"), "{said}");

@@ -135,8 +135,10 @@ fn an_arrow_never_turns_back() {
 fn the_layers_are_those_that_lib_rs_shows() {
     let text = &files("src")["lib.rs"];
     let map = text.split("```text").nth(1).and_then(|rest| rest.split("```").next()).unwrap().replace("//!", "");
-    let shown: Vec<BTreeSet<&str>> =
-        map.split("<-").map(|layer| layer.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()).collect();
+    let shown: Vec<BTreeSet<&str>> = map
+        .split("<-")
+        .map(|layer| layer.split(',').map(str::trim).filter(|name| !name.is_empty()).collect())
+        .collect();
     let ours: Vec<BTreeSet<&str>> = LAYERS.iter().map(|layer| layer.iter().copied().collect()).collect();
     assert_eq!(shown, ours);
     let listed = Regex::new(r"(?m)^pub mod ([a-z_]+);$").unwrap();

@@ -319,7 +319,11 @@ async fn servers_that_rotate_at_once_make_one_successor() {
             sweep.await.unwrap().unwrap();
         }
         assert_eq!(first.number("SELECT COUNT(*) FROM signing_keys WHERE retires_at IS NULL").await, 1);
-        assert_eq!(first.number(&format!("SELECT COUNT(*) FROM signing_keys WHERE created_at = {}", first.clock.now())).await, 1, "round {round}");
+        assert_eq!(
+            first.number(&format!("SELECT COUNT(*) FROM signing_keys WHERE created_at = {}", first.clock.now())).await,
+            1,
+            "round {round}"
+        );
     }
 }
 
@@ -329,7 +333,9 @@ async fn servers_that_need_an_algorithm_at_once_make_one_key() {
     let second = first.second_server().await;
     let tenant = first.tenant_id().await;
     let making: Vec<_> = [first.app.clone(), second.app.clone()]
-        .map(|app| tokio::spawn(async move { app.keysmith().unwrap().ensure(tenant, Alg::Es256, START).await.unwrap() }))
+        .map(|app| {
+            tokio::spawn(async move { app.keysmith().unwrap().ensure(tenant, Alg::Es256, START).await.unwrap() })
+        })
         .into();
     let mut made = 0;
     for task in making {

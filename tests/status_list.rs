@@ -54,7 +54,10 @@ impl TestApp {
             }
         }
         rows.insert("revision".into(), self.app.store.revision().await.unwrap());
-        rows.insert("leased".into(), self.number("SELECT CAST(COALESCE(SUM(next_index), 0) AS BIGINT) FROM status_lists").await);
+        rows.insert(
+            "leased".into(),
+            self.number("SELECT CAST(COALESCE(SUM(next_index), 0) AS BIGINT) FROM status_lists").await,
+        );
         rows
     }
 }

@@ -68,7 +68,8 @@ async fn every_statement_prepares_on_the_engine_under_test() {
 
 #[tokio::test]
 async fn no_statement_uses_what_only_one_engine_knows() {
-    let foreign = Regex::new(r"(?i)\bILIKE\b|= ANY|FOR UPDATE|\bnow\(\)|\bSTRICT\b|INSERT OR |\bLIMIT -|::[a-z]").unwrap();
+    let foreign =
+        Regex::new(r"(?i)\bILIKE\b|= ANY|FOR UPDATE|\bnow\(\)|\bSTRICT\b|INSERT OR |\bLIMIT -|::[a-z]").unwrap();
     for (file, text) in statements() {
         assert!(!foreign.is_match(&text), "{file}: {text}");
     }
@@ -247,13 +248,8 @@ async fn status_lists_and_keys_are_purged_only_once_expired() {
     assert_eq!(store.purge_status_lists(START + 101).await.unwrap(), 1);
     assert!(store.status_list_size(tenant, list).await.unwrap().is_none());
 
-    let key = |kid: &str| NewKey {
-        kid: kid.into(),
-        alg: Alg::Es256,
-        sealed: vec![],
-        created_at: START,
-        activates_at: START,
-    };
+    let key =
+        |kid: &str| NewKey { kid: kid.into(), alg: Alg::Es256, sealed: vec![], created_at: START, activates_at: START };
     assert!(store.ensure_key(tenant, &key("old"), START).await.unwrap());
     let succession = grantor::store::keys::Succession { active_before: i64::MAX, overlap: 100 };
     assert!(store.succeed_key(tenant, &key("new"), succession, START).await.unwrap());

@@ -313,9 +313,31 @@ async fn a_tenant_name_is_taken_once() {
 #[test]
 fn reserved_and_malformed_tenant_names_are_refused() {
     for text in [
-        "", "Acme", "-acme", ".acme", "a/b", "a b", "ümlaut", "a%2f", "oauth2", "jwks", "introspect", "revoke", "livez",
-        "readyz", "metrics", "statuslists", "discovery", "v2.0", "common", "organizations", "consumers", ".well-known",
-        "018f3a2e-0000-7000-8000-000000000000", "018f3a2e000070008000000000000000", &"a".repeat(64),
+        "",
+        "Acme",
+        "-acme",
+        ".acme",
+        "a/b",
+        "a b",
+        "ümlaut",
+        "a%2f",
+        "oauth2",
+        "jwks",
+        "introspect",
+        "revoke",
+        "livez",
+        "readyz",
+        "metrics",
+        "statuslists",
+        "discovery",
+        "v2.0",
+        "common",
+        "organizations",
+        "consumers",
+        ".well-known",
+        "018f3a2e-0000-7000-8000-000000000000",
+        "018f3a2e000070008000000000000000",
+        &"a".repeat(64),
     ] {
         assert!(text.parse::<TenantName>().is_err(), "{text}");
     }

@@ -6,12 +6,15 @@
 use super::seal::Kek;
 use super::signer::Signer;
 use super::{KeyError, jwk::Jwk, label};
-use crate::store::keys::{MARGIN, NewKey, Succession};
+use crate::store::keys::{NewKey, Succession};
 use crate::store::{AdminError, Store, StoreError};
 use crate::types::alg::Alg;
 use crate::types::clock::UnixTime;
 use crate::types::id::TenantId;
 use crate::types::random::Random;
+
+/// A key stays published for at least this long after it stops to sign.
+const OVERLAP: i64 = 86_400;
 
 /// When keys change.
 #[derive(Debug, Clone, Copy)]
@@ -94,10 +97,8 @@ impl Keysmith<'_> {
     ) -> Result<Option<String>, RotationError> {
         let (now, activates_at) = when;
         let new = self.forge(tenant, alg, (now, activates_at)).await?;
-        let issued = self.store.tokens_until(tenant).await? - activates_at;
-        let overlap = self.store.longest_lifetime(tenant).await?.max(issued).max(86_400) + MARGIN;
         let active_before = if due_only { self.due_before(now) } else { UnixTime::MAX };
-        let done = self.store.succeed_key(tenant, &new, Succession { active_before, overlap }, now).await?;
+        let done = self.store.succeed_key(tenant, &new, Succession { active_before, overlap: OVERLAP }, now).await?;
         Ok(done.then_some(new.kid))
     }
 

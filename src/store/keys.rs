@@ -51,7 +51,7 @@ pub struct Succession {
     /// The predecessor must have begun to sign at or before this; otherwise somebody else rotated already and
     /// nothing is done. `UnixTime::MAX` rotates in any case.
     pub active_before: UnixTime,
-    /// How long the predecessor stays published after it stops to sign.
+    /// How long the predecessor stays published after it stops to sign, at least: as long as its tokens live.
     pub overlap: i64,
 }
 
@@ -162,6 +162,16 @@ impl Store {
     ) -> Result<bool, AdminError> {
         writing!(self, tx => {
             announce!(tx, tenant, Noun::Key, "", now);
+            let (lifetime, last_expiry): (Option<i64>, Option<i64>) = sqlx::query_as(
+                "SELECT (SELECT MAX(lifetime) FROM resources WHERE tenant_id = $1), \
+                 (SELECT MAX(keep_until) FROM status_lists WHERE tenant_id = $1)",
+            )
+            .bind(tenant.uuid())
+            .fetch_one(&mut *tx)
+            .await?;
+            // Status lists know of tokens whose resource gives shorter ones by now, or is gone.
+            let issued = last_expiry.unwrap_or(0) - new.activates_at;
+            let overlap = succession.overlap.max(lifetime.unwrap_or(0)).max(issued) + MARGIN;
             // A key that was announced and has not begun to sign gives way altogether: it never signed anything.
             let replaced = sqlx::query(
                 "UPDATE signing_keys SET retires_at = CASE WHEN activates_at > $3 THEN activates_at ELSE $3 END, \
@@ -171,7 +181,7 @@ impl Store {
             .bind(tenant.uuid())
             .bind(new.alg.as_str())
             .bind(new.activates_at)
-            .bind(succession.overlap)
+            .bind(overlap)
             .bind(succession.active_before)
             .bind(now)
             .execute(&mut *tx)
@@ -189,7 +199,7 @@ impl Store {
             .bind(tenant.uuid())
             .bind(new.alg.as_str())
             .bind(new.activates_at)
-            .bind(succession.overlap)
+            .bind(overlap)
             .bind(now)
             .execute(&mut *tx)
             .await?;
@@ -231,33 +241,6 @@ impl Store {
         rows.into_iter()
             .map(|(tenant, alg)| Ok((tenant.into(), alg.parse().map_err(|_| unreadable("signing key"))?)))
             .collect()
-    }
-
-    /// The longest lifetime that any resource of the tenant gives its tokens, in seconds; 0 without resources.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn longest_lifetime(&self, tenant: TenantId) -> Result<i64, StoreError> {
-        let (longest,): (Option<i64>,) = reading!(self, conn =>
-            sqlx::query_as("SELECT MAX(lifetime) FROM resources WHERE tenant_id = $1")
-                .bind(tenant.uuid())
-                .fetch_one(conn)
-                .await?);
-        Ok(longest.unwrap_or(0))
-    }
-
-    /// When the last token that any server may have issued for the tenant expires; 0 without tokens. Knows of tokens
-    /// whose resource gives shorter ones by now, or is gone.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn tokens_until(&self, tenant: TenantId) -> Result<UnixTime, StoreError> {
-        let (last,): (Option<i64>,) = reading!(self, conn =>
-            sqlx::query_as("SELECT MAX(keep_until) FROM status_lists WHERE tenant_id = $1")
-                .bind(tenant.uuid())
-                .fetch_one(conn)
-                .await?);
-        Ok(last.unwrap_or(0))
     }
 
     /// Removes keys that are no longer published, at most one batch; answers how many.

@@ -50,8 +50,7 @@ pub async fn publish(app: &App, tenant: &Tenant, list: StatusListId) -> Result<O
         (0..RESIGN).contains(&(now - last.signed_at)) && ring.find(&last.kid, now).is_some()
     };
     if let Some(last) = last.filter(|last| last.digest == digest && fresh(last)) {
-        let same =
-            Arc::new(PublishedList { checked_at: now, jwt: last.jwt.clone(), kid: last.kid.clone(), ..*last });
+        let same = Arc::new(PublishedList { checked_at: now, jwt: last.jwt.clone(), kid: last.kid.clone(), ..*last });
         app.published.insert(list, same.clone());
         return Ok(Some(same));
     }
