@@ -139,7 +139,7 @@ async fn a_successor_is_announced_then_signs_and_its_predecessor_leaves() {
     let (test, client) = TestApp::with_client().await;
     let old = kid(&test.token(&client, SCOPE).await);
     test.pass(EVERY - ANNOUNCE - 1).await;
-    assert_eq!(test.published().await, [old.clone()]);
+    assert_eq!(test.published().await.as_slice(), std::slice::from_ref(&old));
     test.pass(1).await;
     let published = test.published().await;
     assert_eq!((published.len(), kid(&test.token(&client, SCOPE).await)), (2, old.clone()));
@@ -385,7 +385,9 @@ async fn without_the_key_encryption_key_nothing_is_signed_and_no_new_one_is_made
 async fn under_another_key_encryption_key_nothing_is_signed_and_nothing_is_replaced() {
     let (test, client) = TestApp::with_client().await;
     let folder = test.folder.path().join("elsewhere");
-    let other = |folder: &Path| drop(Kek::create(folder, &Random::system()).unwrap());
+    let other = |folder: &Path| {
+        Kek::create(folder, &Random::system()).unwrap();
+    };
     let wrong = reopen(&test, &folder, other).await;
     match wrong {
         Ok(wrong) => {
