@@ -308,15 +308,13 @@ async fn more_changes_than_one_look_brings_are_all_followed() {
     second.token(&client, &scope).await;
     let revision = first.app.store.revision().await.unwrap();
     let tenant = first.tenant_id().await;
-    for turn in 1..=1003 {
-        first
-            .execute(&format!(
-                "INSERT INTO changes (revision, tenant_id, noun, subject, changed_at) \
-                 SELECT {}, id, 'group', '', {START} FROM tenants",
-                revision + turn
-            ))
-            .await;
-    }
+    first
+        .execute(&format!(
+            "INSERT INTO changes (revision, tenant_id, noun, subject, changed_at) \
+             WITH RECURSIVE turns (turn) AS (SELECT 1 UNION ALL SELECT turn + 1 FROM turns WHERE turn < 1003) \
+             SELECT {revision} + turn, id, 'group', '', {START} FROM turns, tenants"
+        ))
+        .await;
     first.execute(&format!("UPDATE revisions SET revision = {}", revision + 1003)).await;
     let stored = first.find_client("app").await;
     first.app.store.set_client_enabled(tenant, &stored, false, START).await.unwrap();

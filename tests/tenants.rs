@@ -137,6 +137,40 @@ async fn a_token_of_one_tenant_is_inactive_at_the_other_and_cannot_be_revoked_th
 }
 
 #[tokio::test]
+async fn a_client_that_serves_an_audience_serves_it_in_its_own_tenant_alone() {
+    let (test, ours, _, theirs) = with_twins().await;
+    let server = test.serving_client("kafka", API).await;
+    let (here, there) = (test.token_at("", &ours).await, test.token_at("/acme", &theirs).await);
+    assert!(test.is_active_at("", &server, &here).await);
+    assert!(!test.is_active_at("", &server, &there).await);
+    let reply = test.post_as("/acme/introspect", &server, &[("token", &there)]).await;
+    reply.assert_error(401, "invalid_client", 2002);
+}
+
+#[tokio::test]
+async fn a_resource_of_one_tenant_cannot_be_asked_for_in_the_other() {
+    let (test, ours, acme, _) = with_twins().await;
+    let identifier = "urn:only-there".parse().unwrap();
+    let original = test.find_resource(API).await;
+    let parts = ResourceParts { add_scopes: vec!["read".parse().unwrap()], ..ResourceParts::default() };
+    let resource = NewResource {
+        id: ResourceId::from(test.app.random.uuid_v4()),
+        identifier: &identifier,
+        settings: &original.settings,
+        parts: &parts,
+        role_ids: &[],
+    };
+    test.app.store.create_resource(acme.id, &resource, 0).await.unwrap();
+    // Not even with a row that no command would write.
+    let client = test.find_client("app").await;
+    let allowed = AllowedScope { resource: resource.id, value: ".default".into() };
+    test.app.store.allow_scope(test.tenant_id().await, &client, &allowed, 0).await.unwrap();
+    test.sync().await;
+    test.request_token(&ours, "urn:only-there/.default").await.assert_error(400, "invalid_scope", 4002);
+    test.token(&ours, SCOPE).await;
+}
+
+#[tokio::test]
 async fn each_tenant_signs_with_keys_of_its_own() {
     let (test, ours, _, theirs) = with_twins().await;
     let kids = async |path: &str| -> Vec<String> {
