@@ -13,8 +13,8 @@ use crate::types::clock::UnixTime;
 use crate::types::id::TenantId;
 use crate::types::random::Random;
 
-/// Kept published beyond the last token's expiry, for clocks that go wrong.
-const MARGIN: i64 = 3600;
+/// A key stays published for at least this long after it stops to sign.
+const OVERLAP: i64 = 86_400;
 
 /// When keys change.
 #[derive(Debug, Clone, Copy)]
@@ -97,9 +97,8 @@ impl Keysmith<'_> {
     ) -> Result<Option<String>, RotationError> {
         let (now, activates_at) = when;
         let new = self.forge(tenant, alg, (now, activates_at)).await?;
-        let overlap = self.store.longest_lifetime(tenant).await?.max(86_400) + MARGIN;
         let active_before = if due_only { self.due_before(now) } else { UnixTime::MAX };
-        let done = self.store.succeed_key(tenant, &new, Succession { active_before, overlap }, now).await?;
+        let done = self.store.succeed_key(tenant, &new, Succession { active_before, overlap: OVERLAP }, now).await?;
         Ok(done.then_some(new.kid))
     }
 

@@ -43,7 +43,9 @@ impl FromStr for DatabaseUrl {
             return Ok(Self::Postgres(text.to_owned()));
         }
         let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")).unwrap_or(text);
-        if path.is_empty() || (text.contains("://") && path == text) || path.contains(":memory:") {
+        // A mistyped URL must not become the name of a file, visible to everybody with its password.
+        let mistyped = ["postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
+        if path.is_empty() || mistyped || (text.contains("://") && path == text) || path.contains(":memory:") {
             // The URL may hold a password, so it is not shown.
             return Err(Invalid::new("database", "(not shown)", "use a file's path or postgres://user@host/name"));
         }
@@ -57,6 +59,8 @@ impl std::fmt::Display for DatabaseUrl {
         match self {
             Self::Sqlite(path) => write!(f, "{}", path.display()),
             Self::Postgres(text) => match url::Url::parse(text) {
+                // An unencoded '/', '?' or '#' in the password ends the host early: then the rest of it would be shown.
+                Ok(url) if url[url::Position::AfterPort..].contains('@') => f.write_str("postgres://(unreadable)"),
                 Ok(url) => write!(
                     f,
                     "postgres://{}{}{}",
@@ -116,8 +120,13 @@ impl Store {
         create_private(path).map_err(away)?;
         // Two processes that start at once must not both migrate. The lock is on the folder because closing any
         // handle of the database file itself would drop SQLite's own locks.
-        let lock = std::fs::File::open(folder).map_err(away)?;
-        lock.lock().map_err(away)?;
+        // Waiting for it must not stop this thread: what holds the lock may be another task of the same runtime.
+        let folder = folder.to_owned();
+        let lock = tokio::task::spawn_blocking(move || {
+            let lock = std::fs::File::open(folder)?;
+            lock.lock().map(|()| lock)
+        });
+        let _lock = lock.await.map_err(std::io::Error::other).and_then(|lock| lock).map_err(away)?;
 
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -138,11 +147,13 @@ impl Store {
             .map_err(|_| StoreError::Unavailable("the postgres:// URL cannot be read".into()))?
             .application_name("grantor");
         // One connection by hand first: it says what is wrong, where the pool would only say that time ran out.
-        let mut first = PgConnection::connect_with(&options).await?;
-        MIGRATIONS.run(&mut first).await.map_err(migration)?;
-        first.close().await?;
-        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
-        Ok(Self { db: Db::Postgres(pool.connect_lazy_with(options)) })
+        PgConnection::connect_with(&options).await?.close().await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options);
+        MIGRATIONS.run(&pool).await.map_err(migration)?;
+        Ok(Self { db: Db::Postgres(pool) })
     }
 
     /// Asks the database for one row, for readiness.

@@ -42,13 +42,16 @@ pub struct StoredKey {
     pub expires_at: Option<UnixTime>,
 }
 
+/// A key stays published this long beyond the expiry of the last token it signed, for clocks that go wrong.
+pub const MARGIN: i64 = 3600;
+
 /// How a new key takes over.
 #[derive(Debug, Clone, Copy)]
 pub struct Succession {
     /// The predecessor must have begun to sign at or before this; otherwise somebody else rotated already and
     /// nothing is done. `UnixTime::MAX` rotates in any case.
     pub active_before: UnixTime,
-    /// How long the predecessor stays published after it stops to sign.
+    /// How long the predecessor stays published after it stops to sign, at least: as long as its tokens live.
     pub overlap: i64,
 }
 
@@ -68,6 +71,26 @@ macro_rules! insert_key {
     };
 }
 pub(super) use insert_key;
+
+/// Keeps keys published that still sign and whose end is settled already, long enough for tokens of `lifetime`.
+macro_rules! cover_lifetime {
+    ($tx:ident, $tenant:expr, $lifetime:expr, $now:expr) => {{
+        let covered = sqlx::query(
+            "UPDATE signing_keys SET expires_at = retires_at + $2 \
+             WHERE tenant_id = $1 AND retires_at > $3 AND expires_at > $3 AND expires_at < retires_at + $2",
+        )
+        .bind($tenant.uuid())
+        .bind($lifetime + $crate::store::keys::MARGIN)
+        .bind($now)
+        .execute(&mut *$tx)
+        .await?
+        .rows_affected();
+        if covered > 0 {
+            announce!($tx, $tenant, Noun::Key, "", $now);
+        }
+    }};
+}
+pub(super) use cover_lifetime;
 
 type Row = (String, String, Vec<u8>, i64, i64, Option<i64>, Option<i64>);
 
@@ -139,6 +162,16 @@ impl Store {
     ) -> Result<bool, AdminError> {
         writing!(self, tx => {
             announce!(tx, tenant, Noun::Key, "", now);
+            let (lifetime, last_expiry): (Option<i64>, Option<i64>) = sqlx::query_as(
+                "SELECT (SELECT MAX(lifetime) FROM resources WHERE tenant_id = $1), \
+                 (SELECT MAX(keep_until) FROM status_lists WHERE tenant_id = $1)",
+            )
+            .bind(tenant.uuid())
+            .fetch_one(&mut *tx)
+            .await?;
+            // Status lists know of tokens whose resource gives shorter ones by now, or is gone.
+            let issued = last_expiry.unwrap_or(0) - new.activates_at;
+            let overlap = succession.overlap.max(lifetime.unwrap_or(0)).max(issued) + MARGIN;
             // A key that was announced and has not begun to sign gives way altogether: it never signed anything.
             let replaced = sqlx::query(
                 "UPDATE signing_keys SET retires_at = CASE WHEN activates_at > $3 THEN activates_at ELSE $3 END, \
@@ -148,7 +181,7 @@ impl Store {
             .bind(tenant.uuid())
             .bind(new.alg.as_str())
             .bind(new.activates_at)
-            .bind(succession.overlap)
+            .bind(overlap)
             .bind(succession.active_before)
             .bind(now)
             .execute(&mut *tx)
@@ -157,15 +190,16 @@ impl Store {
             if replaced == 0 {
                 return Ok(false);
             }
-            // When a rotation comes sooner than one that was announced, the key that still signs ends with it too.
+            // When a rotation comes sooner than one that was announced, the key that still signs ends with it too, and
+            // of several that were announced none comes after it.
             sqlx::query(
-                "UPDATE signing_keys SET retires_at = $3, expires_at = $3 + $4 \
-                 WHERE tenant_id = $1 AND alg = $2 AND retires_at > $3 AND activates_at <= $5",
+                "UPDATE signing_keys SET retires_at = $3, expires_at = CASE WHEN activates_at > $3 THEN $5 ELSE $3 + $4 END \
+                 WHERE tenant_id = $1 AND alg = $2 AND retires_at > $3",
             )
             .bind(tenant.uuid())
             .bind(new.alg.as_str())
             .bind(new.activates_at)
-            .bind(succession.overlap)
+            .bind(overlap)
             .bind(now)
             .execute(&mut *tx)
             .await?;
@@ -207,19 +241,6 @@ impl Store {
         rows.into_iter()
             .map(|(tenant, alg)| Ok((tenant.into(), alg.parse().map_err(|_| unreadable("signing key"))?)))
             .collect()
-    }
-
-    /// The longest lifetime that any resource of the tenant gives its tokens, in seconds; 0 without resources.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn longest_lifetime(&self, tenant: TenantId) -> Result<i64, StoreError> {
-        let (longest,): (Option<i64>,) = reading!(self, conn =>
-            sqlx::query_as("SELECT MAX(lifetime) FROM resources WHERE tenant_id = $1")
-                .bind(tenant.uuid())
-                .fetch_one(conn)
-                .await?);
-        Ok(longest.unwrap_or(0))
     }
 
     /// Removes keys that are no longer published, at most one batch; answers how many.

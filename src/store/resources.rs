@@ -146,8 +146,20 @@ impl Row {
 
 /// Applies [`ResourceParts`] to a resource inside a transaction. Role ids are passed in: ids are made by the caller.
 macro_rules! apply_parts {
-    ($tx:ident, $id:expr, $parts:expr, $role_ids:expr) => {{
+    ($tx:ident, $tenant:expr, $id:expr, $parts:expr, $role_ids:expr, $now:expr) => {{
         for scope in &$parts.remove_scopes {
+            // A client that stayed in memory with the permission would have it again when the scope is made again.
+            let holders: Vec<(String,)> = sqlx::query_as(
+                "SELECT c.client_id FROM client_scopes s JOIN clients c ON c.id = s.client_id \
+                 WHERE s.resource_id = $1 AND s.value = $2 ORDER BY c.client_id",
+            )
+            .bind($id.uuid())
+            .bind(scope.as_str())
+            .fetch_all(&mut *$tx)
+            .await?;
+            for (holder,) in &holders {
+                announce!($tx, $tenant, Noun::Client, holder.as_str(), $now);
+            }
             sqlx::query("DELETE FROM client_scopes WHERE resource_id = $1 AND value = $2")
                 .bind($id.uuid())
                 .bind(scope.as_str())
@@ -324,7 +336,8 @@ impl Store {
                     "there is a resource '{}' already; change it with 'grantor resource update'", new.identifier
                 )));
             }
-            apply_parts!(tx, new.id, new.parts, new.role_ids);
+            super::keys::cover_lifetime!(tx, tenant, settings.lifetime, now);
+            apply_parts!(tx, tenant, new.id, new.parts, new.role_ids, now);
         });
         Ok(())
     }
@@ -367,7 +380,10 @@ impl Store {
             if found == 0 {
                 return Err(AdminError::refused(format!("there is no resource '{}'", resource.identifier)));
             }
-            apply_parts!(tx, resource.id, update.parts, update.role_ids);
+            if let Some(lifetime) = settings.lifetime {
+                super::keys::cover_lifetime!(tx, tenant, lifetime, now);
+            }
+            apply_parts!(tx, tenant, resource.id, update.parts, update.role_ids, now);
         });
         Ok(())
     }

@@ -44,8 +44,13 @@ pub async fn publish(app: &App, tenant: &Tenant, list: StatusListId) -> Result<O
     let Some(size) = app.store.status_list_size(tenant.id, list).await? else { return Ok(None) };
     let bits = bits(size, &app.store.revoked_indexes(list).await?);
     let digest = sha256(&bits);
-    if let Some(last) = last.filter(|last| last.digest == digest && (0..RESIGN).contains(&(now - last.signed_at))) {
-        let same = Arc::new(PublishedList { checked_at: now, jwt: last.jwt.clone(), ..*last });
+    let ring = app.key_ring(tenant.id).await?;
+    // A key may be taken out of the JWKS at any time; nobody could verify the list any more.
+    let fresh = |last: &Arc<PublishedList>| {
+        (0..RESIGN).contains(&(now - last.signed_at)) && ring.find(&last.kid, now).is_some()
+    };
+    if let Some(last) = last.filter(|last| last.digest == digest && fresh(last)) {
+        let same = Arc::new(PublishedList { checked_at: now, jwt: last.jwt.clone(), kid: last.kid.clone(), ..*last });
         app.published.insert(list, same.clone());
         return Ok(Some(same));
     }
@@ -57,10 +62,10 @@ pub async fn publish(app: &App, tenant: &Tenant, list: StatusListId) -> Result<O
         "ttl": TTL,
         "status_list": { "bits": 1, "lst": compress(bits).await? },
     });
-    let ring = app.key_ring(tenant.id).await?;
     let key = ring.signing(Alg::Rs256, now)?;
     let jwt = key.sign("statuslist+jwt", payload.to_string().as_bytes())?;
-    let published = Arc::new(PublishedList { tenant: tenant.id, jwt, digest, checked_at: now, signed_at: now });
+    let kid = key.jwk.kid.clone();
+    let published = Arc::new(PublishedList { tenant: tenant.id, jwt, kid, digest, checked_at: now, signed_at: now });
     app.published.insert(list, published.clone());
     Ok(Some(published))
 }

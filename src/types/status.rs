@@ -19,6 +19,8 @@ pub struct PublishedList {
     pub tenant: TenantId,
     /// The JWT in compact form.
     pub jwt: String,
+    /// The key that signed it.
+    pub kid: String,
     /// SHA-256 of the uncompressed bits: tells whether a new read changed anything.
     pub digest: [u8; 32],
     /// When the bits were last compared with the database.

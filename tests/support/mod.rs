@@ -15,7 +15,9 @@ use grantor::store::DatabaseUrl;
 use grantor::store::clients::{AllowedScope, Client, ClientParts, NewClient};
 use grantor::store::groups::Group;
 use grantor::store::members::Member;
-use grantor::store::resources::{NewResource, Resource, ResourceParts, ResourceSettings};
+use grantor::store::resources::{
+    NewResource, Resource, ResourceParts, ResourceSettings, ResourceUpdate, SettingChanges,
+};
 use grantor::store::secrets::NewSecret;
 use grantor::store::tenants::Tenant;
 use grantor::types::alg::Alg;
@@ -185,6 +187,13 @@ impl TestApp {
         self.app.store.create_resource(tenant, &new, self.clock.now()).await.unwrap();
         self.sync().await;
         self.find_resource(identifier).await
+    }
+
+    /// Changes a resource; roles cannot be added this way.
+    pub async fn update_resource(&self, resource: &Resource, settings: SettingChanges, parts: ResourceParts) {
+        let update = ResourceUpdate { settings: &settings, parts: &parts, role_ids: &[] };
+        self.app.store.update_resource(self.tenant_id().await, resource, &update, self.clock.now()).await.unwrap();
+        self.sync().await;
     }
 
     /// A resource by its identifier.
@@ -386,6 +395,44 @@ impl TestApp {
         let reply = self.post_as("/introspect", caller, &[("token", token)]).await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
         reply.json()
+    }
+
+    /// A second server over the same database and key-encryption key, with the same clock.
+    pub async fn second_server(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("keys")).unwrap();
+        std::fs::copy(self.folder.path().join("keys/kek"), folder.path().join("keys/kek")).unwrap();
+        Self::open(folder, self.database.clone(), self.clock.clone(), PUBLIC_URL).await
+    }
+
+    /// Runs a statement past the store; answers how many rows it touched.
+    pub async fn execute(&self, statement: &str) -> u64 {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        match &self.database {
+            DatabaseUrl::Sqlite(path) => {
+                let mut conn = sqlx::SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+                sqlx::query(statement).execute(&mut conn).await.unwrap().rows_affected()
+            }
+            DatabaseUrl::Postgres(url) => {
+                let mut conn = sqlx::PgConnection::connect(url).await.unwrap();
+                sqlx::query(statement).execute(&mut conn).await.unwrap().rows_affected()
+            }
+        }
+    }
+
+    /// The one number that a query past the store answers.
+    pub async fn number(&self, query: &str) -> i64 {
+        let query = sqlx::AssertSqlSafe(query.to_owned());
+        match &self.database {
+            DatabaseUrl::Sqlite(path) => {
+                let mut conn = sqlx::SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+                sqlx::query_scalar(query).fetch_one(&mut conn).await.unwrap()
+            }
+            DatabaseUrl::Postgres(url) => {
+                let mut conn = sqlx::PgConnection::connect(url).await.unwrap();
+                sqlx::query_scalar(query).fetch_one(&mut conn).await.unwrap()
+            }
+        }
     }
 }
 
