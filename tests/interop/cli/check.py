@@ -1,0 +1,63 @@
+"""What the command line changes reaches a server that is running, within two seconds."""
+
+import jwt
+import requests
+from starter import Server, last_seen, main
+
+REACHES_WITHIN = 2
+
+
+def ask(made):
+    return requests.post(
+        made["token_endpoint"],
+        data={
+            "grant_type": "client_credentials",
+            "client_id": made["client_id"],
+            "client_secret": made["client_secret"],
+            "scope": made["scope"],
+        },
+        timeout=30,
+    )
+
+
+def a_disabled_client_gets_no_token():
+    with Server() as server:
+        made = server.made
+        assert ask(made).status_code == 200
+        server.place.cli("client", "disable", made["client_id"])
+        last_seen(lambda: ask(made).status_code == 200, REACHES_WITHIN)
+        refusal = ask(made)
+        assert refusal.status_code == 401, refusal.text
+        assert refusal.json()["error"] == "invalid_client" and refusal.json()["error_codes"] == [2005], refusal.text
+        server.place.cli("client", "enable", made["client_id"])
+        last_seen(lambda: ask(made).status_code != 200, REACHES_WITHIN)
+
+
+def a_client_taken_out_of_a_group_loses_it():
+    with Server() as server:
+        made = server.made
+
+        def groups():
+            return jwt.decode(ask(made).json()["access_token"], options={"verify_signature": False}).get("groups", [])
+
+        nested, outer = made["groups"]
+        assert outer in groups()
+        # The outer group goes away with the nested one, by way of which it came.
+        server.place.cli("group", "remove", nested, "--client", made["client_id"])
+        last_seen(lambda: outer in groups(), REACHES_WITHIN)
+        assert groups() == []
+
+
+def a_new_client_is_known():
+    with Server() as server:
+        made = server.made
+        new = server.place.cli("client", "create", "--name", "late", "--allow", made["scope"])
+        late = {**made, "client_id": new["client_id"], "client_secret": new["client_secret"]}
+        last_seen(lambda: ask(late).status_code != 200, REACHES_WITHIN)
+
+
+main(
+    a_disabled_client_gets_no_token,
+    a_client_taken_out_of_a_group_loses_it,
+    a_new_client_is_known,
+)
