@@ -146,6 +146,18 @@ def shell(line):
     return run(["bash", "-c", line])
 
 
+def snippet(heading, replace, **names):
+    """Runs the code that docs/interop.md shows under a heading, with a reader's values in place of the example's."""
+    page = (ROOT / "docs/interop.md").read_text()
+    section = page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    code = section.split("```python\n")[1].split("```")[0]
+    for example, value in replace.items():
+        assert example in code, f"the snippet does not say {example}"
+        code = code.replace(example, value)
+    exec(compile(code, f"docs/interop.md: {heading}", "exec"), names)
+    return names
+
+
 def last_seen(probe, seconds):
     """Asks `probe` until it answers false and hands back when it was last asked in vain, in seconds from now.
 

@@ -82,8 +82,11 @@ def people_are_shown_the_same_line():
             line = server.next_line().strip()
         answer = json.loads(shell(line))
         token = claims(answer["access_token"])
-        made = {"client_id": token["client_id"], "public_url": line.split("'")[-2].removesuffix("/default/oauth2/v2.0/token")}
-        made["client_secret"] = line.split("client_secret=")[1].split("&")[0]
+        made = {
+            "client_id": token["client_id"],
+            "client_secret": line.split("client_secret=")[1].split("&")[0],
+            "public_url": token["iss"],
+        }
         assert line == token_line(made), line
 
 

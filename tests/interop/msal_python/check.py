@@ -4,7 +4,7 @@ import json
 
 import msal
 import requests
-from starter import Server, main
+from starter import Server, main, snippet
 
 
 def application(made, **options):
@@ -48,6 +48,19 @@ def the_second_call_is_answered_from_the_cache():
         assert second["access_token"] == first["access_token"]
 
 
+def the_documented_snippet_works():
+    with Server(tls=True) as server:
+        made = server.made
+        values = {
+            "CLIENT_ID": made["client_id"],
+            "CLIENT_SECRET": made["client_secret"],
+            "https://login.example.com": made["public_url"],
+            "keys/dev-ca.pem": made["ca_file"],
+        }
+        answer = snippet("MSAL for Python", values)["answer"]
+        assert groups(made, answer["access_token"]) == sorted(made["groups"])
+
+
 def an_authority_by_name_works():
     with Server(tls=True) as server:
         port = server.made["public_url"].rsplit(":", 1)[1]
@@ -70,11 +83,12 @@ def oidc_authority_accepts_the_issuer():
 def a_wrong_secret_shows_our_error():
     with Server(tls=True) as server:
         app = application(server.made, client_credential="not-the-secret-of-this-client")
-        answer = app.acquire_token_for_client(scopes=[server.made["scope"]], correlation_id="6f1f0e9a-3c7a-4d57-9d1f-0d6c1f1a9b11")
+        correlation = "6f1f0e9a-3c7a-4d57-9d1f-0d6c1f1a9b11"
+        answer = app.acquire_token_for_client(scopes=[server.made["scope"]], correlation_id=correlation)
         assert answer["error"] == "invalid_client", answer
         assert answer["error_codes"] == [2002], answer
         assert answer["error_description"].startswith("GRT2002: "), answer
-        assert answer["correlation_id"] == "6f1f0e9a-3c7a-4d57-9d1f-0d6c1f1a9b11", answer
+        assert answer["correlation_id"] == correlation, answer
         assert answer["trace_id"] and answer["timestamp"], answer
         assert "not-the-secret" not in json.dumps(answer), answer
 
@@ -88,6 +102,7 @@ def an_unknown_scope_shows_our_error():
 
 main(
     the_second_call_is_answered_from_the_cache,
+    the_documented_snippet_works,
     an_authority_by_name_works,
     oidc_authority_accepts_the_issuer,
     a_wrong_secret_shows_our_error,

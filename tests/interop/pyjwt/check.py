@@ -4,7 +4,7 @@ import ssl
 
 import jwt
 import requests
-from starter import Server, main
+from starter import Server, main, snippet
 
 
 def token(made):
@@ -70,6 +70,13 @@ def signature_issuer_and_audience_are_verified():
         refused(jwt.InvalidSignatureError, f"{head}.{other}.{signature}", made, keys)
 
 
+def the_documented_snippet_works():
+    with Server() as server:
+        made = server.made
+        names = snippet("PyJWT in a resource server", {"https://login.example.com": made["issuer"]})
+        assert sorted(names["verify"](token(made))["groups"]) == sorted(made["groups"])
+
+
 def every_discovery_document_leads_to_the_keys():
     with Server() as server:
         made = server.made
@@ -106,6 +113,7 @@ def keys_and_tokens_of_two_servers_do_not_mix():
 
 main(
     signature_issuer_and_audience_are_verified,
+    the_documented_snippet_works,
     every_discovery_document_leads_to_the_keys,
     keys_are_read_over_tls,
     keys_and_tokens_of_two_servers_do_not_mix,

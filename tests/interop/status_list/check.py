@@ -5,7 +5,7 @@ import zlib
 
 import jwt
 import requests
-from starter import Server, last_seen, main
+from starter import Server, last_seen, main, snippet
 
 # A revocation must be in the published list after this many seconds.
 PUBLISHED_WITHIN = 10
@@ -96,7 +96,19 @@ def an_operator_revokes_from_the_command_line():
         assert introspect(made, second)["active"] is True
 
 
+def the_documented_snippet_tells_revoked_from_good():
+    with Server() as server:
+        made = server.made
+        names = {"jwt": jwt, "requests": requests, "ISSUER": made["issuer"], "keys": jwt.PyJWKClient(made["jwks_uri"])}
+        access_token = token(made)
+        names["claims"] = jwt.decode(access_token, options={"verify_signature": False})
+        assert snippet("The status list", {}, **names)["revoked"] == 0
+        server.place.cli("token", "revoke", access_token)
+        last_seen(lambda: snippet("The status list", {}, **names)["revoked"] == 0, PUBLISHED_WITHIN)
+
+
 main(
     revocation_sets_this_bit_and_no_other,
     an_operator_revokes_from_the_command_line,
+    the_documented_snippet_tells_revoked_from_good,
 )
