@@ -36,10 +36,10 @@ for name in list(os.environ):
 
 
 class Place:
-    """Where a server keeps its data: a temporary folder, and a database that is new."""
+    """Where a server keeps its data: a temporary folder (with a space in its name) and a database that is new."""
 
     def __init__(self):
-        self._folder = tempfile.TemporaryDirectory(prefix="grantor-interop-")
+        self._folder = tempfile.TemporaryDirectory(prefix="grantor interop ")
         self.folder = pathlib.Path(self._folder.name)
         self.database = str(self.folder / "grantor.db")
         if POSTGRES:
