@@ -105,9 +105,13 @@ class Server:
         self._log.seek(0)
         print("--- what the server wrote to standard error", self._log.read(), "---", sep="\n", file=sys.stderr)
 
-    def stop(self):
-        """Stops it the way an operator does; it has to end by itself, and well."""
+    def terminate(self):
+        """Tells it to stop, as an operator does."""
         self._process.send_signal(signal.SIGTERM)
+
+    def stop(self):
+        """Tells it to stop; it has to end by itself, and well."""
+        self.terminate()
         try:
             code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

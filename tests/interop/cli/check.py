@@ -1,4 +1,8 @@
-"""What the command line changes reaches a server that is running, within two seconds."""
+"""What the command line changes reaches a server that is running, within two seconds; and a server told to stop does."""
+
+import http.client
+import socket
+import urllib.parse
 
 import jwt
 import requests
@@ -7,17 +11,17 @@ from starter import Server, last_seen, main
 REACHES_WITHIN = 2
 
 
+def form(made):
+    return {
+        "grant_type": "client_credentials",
+        "client_id": made["client_id"],
+        "client_secret": made["client_secret"],
+        "scope": made["scope"],
+    }
+
+
 def ask(made):
-    return requests.post(
-        made["token_endpoint"],
-        data={
-            "grant_type": "client_credentials",
-            "client_id": made["client_id"],
-            "client_secret": made["client_secret"],
-            "scope": made["scope"],
-        },
-        timeout=30,
-    )
+    return requests.post(made["token_endpoint"], data=form(made), timeout=30)
 
 
 def a_disabled_client_gets_no_token():
@@ -56,8 +60,43 @@ def a_new_client_is_known():
         last_seen(lambda: ask(late).status_code != 200, REACHES_WITHIN)
 
 
+def a_server_that_just_started_can_be_stopped():
+    for _ in range(5):
+        with Server():
+            pass
+
+
+def a_request_that_has_begun_is_answered_after_the_word_to_stop():
+    with Server() as server:
+        url = urllib.parse.urlsplit(server.made["token_endpoint"])
+        body = urllib.parse.urlencode(form(server.made)).encode()
+        begun = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
+        begun.putrequest("POST", url.path)
+        begun.putheader("Content-Type", "application/x-www-form-urlencoded")
+        begun.putheader("Content-Length", str(len(body)))
+        begun.endheaders(body[:10])
+        # This later request was answered, so the server has taken up the one before.
+        assert ask(server.made).status_code == 200
+
+        def listening():
+            try:
+                socket.create_connection((url.hostname, url.port), timeout=5).close()
+            except ConnectionRefusedError:
+                return False
+            return True
+
+        server.terminate()
+        last_seen(listening, 5)
+        begun.send(body[10:])
+        answer = begun.getresponse()
+        assert answer.status == 200 and b"access_token" in answer.read(), answer.status
+        begun.close()
+
+
 main(
     a_disabled_client_gets_no_token,
     a_client_taken_out_of_a_group_loses_it,
     a_new_client_is_known,
+    a_server_that_just_started_can_be_stopped,
+    a_request_that_has_begun_is_answered_after_the_word_to_stop,
 )
