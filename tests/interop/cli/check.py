@@ -1,4 +1,4 @@
-"""What the command line changes reaches a server that is running, within two seconds; and a server told to stop does."""
+"""What the command line changes reaches a running server within two seconds, and a server told to stop does."""
 
 import http.client
 import socket
