@@ -1,1 +1,7 @@
-fn main() {}
+//! Parse the command line, hand over, exit code; nothing else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    grantor::cli::main()
+}

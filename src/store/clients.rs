@@ -78,17 +78,22 @@ pub struct ClientSummary {
     pub created_at: UnixTime,
 }
 
-/// What a client consists of, beside its permissions and secrets.
-#[derive(Debug, Clone)]
-pub struct ClientSettings {
-    /// What people call it.
-    pub name: DisplayName,
-    /// Grant types it may use.
-    pub grants: Vec<String>,
-    /// Registered redirect URIs.
-    pub redirect_uris: Vec<RedirectUri>,
-    /// Resources it serves.
-    pub serves: Vec<ResourceId>,
+/// What is added to and taken from a client by one write. What is not named stays, so that two administrators who
+/// change different things do not undo each other.
+#[derive(Debug, Clone, Default)]
+pub struct ClientParts {
+    /// Grant types to allow.
+    pub add_grants: Vec<String>,
+    /// Grant types to allow no longer.
+    pub remove_grants: Vec<String>,
+    /// Redirect URIs to register.
+    pub add_redirect_uris: Vec<RedirectUri>,
+    /// Redirect URIs to forget.
+    pub remove_redirect_uris: Vec<RedirectUri>,
+    /// Resources to serve.
+    pub add_serves: Vec<ResourceId>,
+    /// Resources to serve no longer.
+    pub remove_serves: Vec<ResourceId>,
 }
 
 /// A client that is to be made.
@@ -100,8 +105,10 @@ pub struct NewClient<'a> {
     pub client_id: &'a ClientId,
     /// Without secret.
     pub public: bool,
+    /// What people call it.
+    pub name: &'a DisplayName,
     /// What it consists of.
-    pub settings: &'a ClientSettings,
+    pub parts: &'a ClientParts,
     /// What it may ask for.
     pub allowed: &'a [AllowedScope],
     /// Its first secret.
@@ -110,30 +117,45 @@ pub struct NewClient<'a> {
 
 type Row = (Uuid, String, String, bool, bool, i64);
 
-/// Writes the lists of [`ClientSettings`] in place of what was there.
-macro_rules! replace_lists {
-    ($tx:ident, $oid:expr, $settings:expr) => {{
-        sqlx::query("DELETE FROM client_grants WHERE client_id = $1").bind($oid.uuid()).execute(&mut *$tx).await?;
-        for grant in &$settings.grants {
+/// Applies [`ClientParts`] to a client inside a transaction.
+macro_rules! apply_parts {
+    ($tx:ident, $oid:expr, $parts:expr) => {{
+        for grant in &$parts.remove_grants {
+            sqlx::query("DELETE FROM client_grants WHERE client_id = $1 AND grant_type = $2")
+                .bind($oid.uuid())
+                .bind(grant)
+                .execute(&mut *$tx)
+                .await?;
+        }
+        for grant in &$parts.add_grants {
             sqlx::query("INSERT INTO client_grants (client_id, grant_type) VALUES ($1, $2) ON CONFLICT DO NOTHING")
                 .bind($oid.uuid())
                 .bind(grant)
                 .execute(&mut *$tx)
                 .await?;
         }
-        sqlx::query("DELETE FROM client_redirect_uris WHERE client_id = $1")
-            .bind($oid.uuid())
-            .execute(&mut *$tx)
-            .await?;
-        for uri in &$settings.redirect_uris {
+        for uri in &$parts.remove_redirect_uris {
+            sqlx::query("DELETE FROM client_redirect_uris WHERE client_id = $1 AND uri = $2")
+                .bind($oid.uuid())
+                .bind(uri.as_str())
+                .execute(&mut *$tx)
+                .await?;
+        }
+        for uri in &$parts.add_redirect_uris {
             sqlx::query("INSERT INTO client_redirect_uris (client_id, uri) VALUES ($1, $2) ON CONFLICT DO NOTHING")
                 .bind($oid.uuid())
                 .bind(uri.as_str())
                 .execute(&mut *$tx)
                 .await?;
         }
-        sqlx::query("DELETE FROM client_serves WHERE client_id = $1").bind($oid.uuid()).execute(&mut *$tx).await?;
-        for resource in &$settings.serves {
+        for resource in &$parts.remove_serves {
+            sqlx::query("DELETE FROM client_serves WHERE client_id = $1 AND resource_id = $2")
+                .bind($oid.uuid())
+                .bind(resource.uuid())
+                .execute(&mut *$tx)
+                .await?;
+        }
+        for resource in &$parts.add_serves {
             sqlx::query("INSERT INTO client_serves (client_id, resource_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
                 .bind($oid.uuid())
                 .bind(resource.uuid())
@@ -282,7 +304,7 @@ impl Store {
             .bind(new.oid.uuid())
             .bind(tenant.uuid())
             .bind(new.client_id.as_str())
-            .bind(new.settings.name.as_str())
+            .bind(new.name.as_str())
             .bind(new.public)
             .bind(true)
             .bind(now)
@@ -292,7 +314,7 @@ impl Store {
             if made == 0 {
                 return Err(AdminError::refused(format!("there is a client '{}' already", new.client_id)));
             }
-            replace_lists!(tx, new.oid, new.settings);
+            apply_parts!(tx, new.oid, new.parts);
             for allowed in new.allowed {
                 insert_allowed!(tx, new.oid, allowed);
             }
@@ -303,7 +325,7 @@ impl Store {
         Ok(())
     }
 
-    /// Replaces what the client consists of.
+    /// Renames the client and adds or removes parts of it.
     ///
     /// # Errors
     /// Refused when the client was deleted meanwhile.
@@ -311,22 +333,23 @@ impl Store {
         &self,
         tenant: TenantId,
         client: &Client,
-        settings: &ClientSettings,
+        changes: (Option<&DisplayName>, &ClientParts),
         now: UnixTime,
     ) -> Result<(), AdminError> {
+        let (name, parts) = changes;
         writing!(self, tx => {
             announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
-            let found = sqlx::query("UPDATE clients SET name = $3 WHERE tenant_id = $1 AND id = $2")
+            let found = sqlx::query("UPDATE clients SET name = COALESCE($3, name) WHERE tenant_id = $1 AND id = $2")
                 .bind(tenant.uuid())
                 .bind(client.oid.uuid())
-                .bind(settings.name.as_str())
+                .bind(name.map(DisplayName::as_str))
                 .execute(&mut *tx)
                 .await?
                 .rows_affected();
             if found == 0 {
                 return Err(AdminError::refused(format!("there is no client '{}'", client.client_id)));
             }
-            replace_lists!(tx, client.oid, settings);
+            apply_parts!(tx, client.oid, parts);
         });
         Ok(())
     }

@@ -31,6 +31,36 @@ pub struct ResourceSettings {
     pub claims_profile: ClaimsProfile,
 }
 
+/// New values for what a resource decides; `None` leaves a value as it is.
+#[derive(Debug, Clone, Default)]
+pub struct SettingChanges {
+    /// Used when a request names no resource.
+    pub is_default: Option<bool>,
+    /// Signature algorithm.
+    pub alg: Option<Alg>,
+    /// Seconds that an access token lives.
+    pub lifetime: Option<i64>,
+    /// Which groups are stamped.
+    pub groups: Option<GroupsPolicy>,
+    /// How they are written.
+    pub group_format: Option<GroupFormat>,
+    /// How many fit into a token.
+    pub group_limit: Option<i64>,
+    /// Shape of the claims.
+    pub claims_profile: Option<ClaimsProfile>,
+}
+
+/// A change to a resource.
+#[derive(Debug)]
+pub struct ResourceUpdate<'a> {
+    /// New values.
+    pub settings: &'a SettingChanges,
+    /// Scopes, roles and required groups to add or remove.
+    pub parts: &'a ResourceParts,
+    /// A row id for each role that is added.
+    pub role_ids: &'a [Uuid],
+}
+
 /// A protected resource.
 #[derive(Debug, Clone, Serialize)]
 pub struct Resource {
@@ -170,10 +200,10 @@ macro_rules! apply_parts {
     }};
 }
 
-/// Takes the mark of the default resource from whichever has it, when `settings` claim it.
+/// Takes the mark of the default resource from whichever has it, when another claims it.
 macro_rules! yield_default {
-    ($tx:ident, $tenant:expr, $settings:expr) => {
-        if $settings.is_default {
+    ($tx:ident, $tenant:expr, $claimed:expr) => {
+        if $claimed {
             sqlx::query("UPDATE resources SET is_default = $2 WHERE tenant_id = $1 AND is_default")
                 .bind($tenant.uuid())
                 .bind(false)
@@ -269,7 +299,7 @@ impl Store {
         let settings = new.settings;
         writing!(self, tx => {
             announce!(tx, tenant, Noun::Resource, new.identifier.as_str(), now);
-            yield_default!(tx, tenant, settings);
+            yield_default!(tx, tenant, settings.is_default);
             let made = sqlx::query(
                 "INSERT INTO resources (id, tenant_id, identifier, is_default, alg, lifetime, groups_policy, group_format, \
                  group_limit, claims_profile, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
@@ -299,42 +329,45 @@ impl Store {
         Ok(())
     }
 
-    /// Replaces what the resource decides and adds or removes parts of it.
+    /// Changes what the resource decides and adds or removes parts of it. What is not named stays.
     ///
     /// # Errors
     /// Refused when the resource was deleted meanwhile.
     pub async fn update_resource(
         &self,
         tenant: TenantId,
-        new: &NewResource<'_>,
+        resource: &Resource,
+        update: &ResourceUpdate<'_>,
         now: UnixTime,
     ) -> Result<(), AdminError> {
-        let settings = new.settings;
+        let settings = update.settings;
         writing!(self, tx => {
-            announce!(tx, tenant, Noun::Resource, new.identifier.as_str(), now);
+            announce!(tx, tenant, Noun::Resource, resource.identifier.as_str(), now);
             // A removed role leaves the groups that gave it.
             announce!(tx, tenant, Noun::Group, "", now);
-            yield_default!(tx, tenant, settings);
+            yield_default!(tx, tenant, settings.is_default == Some(true));
             let found = sqlx::query(
-                "UPDATE resources SET is_default = $3, alg = $4, lifetime = $5, groups_policy = $6, group_format = $7, \
-                 group_limit = $8, claims_profile = $9 WHERE tenant_id = $1 AND id = $2",
+                "UPDATE resources SET is_default = COALESCE($3, is_default), alg = COALESCE($4, alg), \
+                 lifetime = COALESCE($5, lifetime), groups_policy = COALESCE($6, groups_policy), \
+                 group_format = COALESCE($7, group_format), group_limit = COALESCE($8, group_limit), \
+                 claims_profile = COALESCE($9, claims_profile) WHERE tenant_id = $1 AND id = $2",
             )
             .bind(tenant.uuid())
-            .bind(new.id.uuid())
+            .bind(resource.id.uuid())
             .bind(settings.is_default)
-            .bind(settings.alg.as_str())
+            .bind(settings.alg.map(Alg::as_str))
             .bind(settings.lifetime)
-            .bind(settings.groups.as_str())
-            .bind(settings.group_format.as_str())
+            .bind(settings.groups.map(GroupsPolicy::as_str))
+            .bind(settings.group_format.map(GroupFormat::as_str))
             .bind(settings.group_limit)
-            .bind(settings.claims_profile.as_str())
+            .bind(settings.claims_profile.map(ClaimsProfile::as_str))
             .execute(&mut *tx)
             .await?
             .rows_affected();
             if found == 0 {
-                return Err(AdminError::refused(format!("there is no resource '{}'", new.identifier)));
+                return Err(AdminError::refused(format!("there is no resource '{}'", resource.identifier)));
             }
-            apply_parts!(tx, new.id, new.parts, new.role_ids);
+            apply_parts!(tx, resource.id, update.parts, update.role_ids);
         });
         Ok(())
     }

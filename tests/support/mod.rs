@@ -12,7 +12,7 @@ use grantor::app::App;
 use grantor::config::{Config, Flags, ListenFlags};
 use grantor::server::router::router;
 use grantor::store::DatabaseUrl;
-use grantor::store::clients::{AllowedScope, Client, ClientSettings, NewClient};
+use grantor::store::clients::{AllowedScope, Client, ClientParts, NewClient};
 use grantor::store::groups::Group;
 use grantor::store::members::Member;
 use grantor::store::resources::{NewResource, Resource, ResourceParts, ResourceSettings};
@@ -218,18 +218,17 @@ impl TestApp {
             hint: String::new(),
             expires_at: None,
         });
-        let settings = ClientSettings {
-            name: id.parse().unwrap(),
-            grants: stored.iter().map(|_| "client_credentials".to_owned()).collect(),
-            redirect_uris: vec![],
-            serves: vec![],
+        let parts = ClientParts {
+            add_grants: stored.iter().map(|_| "client_credentials".to_owned()).collect(),
+            ..ClientParts::default()
         };
-        let client_id = id.parse().unwrap();
+        let (client_id, name) = (id.parse().unwrap(), id.parse().unwrap());
         let new = NewClient {
             oid: ClientOid::from(self.app.random.uuid_v7(&self.clock)),
             client_id: &client_id,
             public: stored.is_none(),
-            settings: &settings,
+            name: &name,
+            parts: &parts,
             allowed: &allowed,
             secret: stored.as_ref(),
         };
@@ -247,14 +246,9 @@ impl TestApp {
     pub async fn serving_client(&self, id: &str, resource: &str) -> TestClient {
         let made = self.client(id, &[]).await;
         let client = self.find_client(id).await;
-        let settings = ClientSettings {
-            name: client.name.clone(),
-            grants: client.grants.clone(),
-            redirect_uris: vec![],
-            serves: vec![self.find_resource(resource).await.id],
-        };
+        let parts = ClientParts { add_serves: vec![self.find_resource(resource).await.id], ..ClientParts::default() };
         let now = self.clock.now();
-        self.app.store.update_client(self.tenant_id().await, &client, &settings, now).await.unwrap();
+        self.app.store.update_client(self.tenant_id().await, &client, (None, &parts), now).await.unwrap();
         self.sync().await;
         made
     }

@@ -1,0 +1,323 @@
+//! `grantor quickstart`: an example that works, set up and served by one command.
+
+use super::Global;
+use super::client::permissions;
+use super::context::{CliError, Context};
+use super::output::print_line;
+use super::serve::{Door, serve};
+use super::{resource, secret};
+use crate::app::App;
+use crate::config::{Config, ListenFlags};
+use crate::keys::seal::write_private;
+use crate::server::tls;
+use crate::store::clients::{Client, ClientParts, NewClient};
+use crate::store::groups::Group;
+use crate::store::members::Member;
+use crate::store::resources::{Resource, ResourceParts, ResourceSettings};
+use crate::store::tenants::Tenant;
+use crate::types::alg::Alg;
+use crate::types::clock::Clock;
+use crate::types::id::{ClientOid, GroupId, MemberId};
+use crate::types::name::ClientId;
+use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
+use crate::types::random::Random;
+use crate::types::secret::{CLIENT_SECRET_PREFIX, Secret};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+const RESOURCE: &str = "https://hib.azurehdinsight.net";
+const SCOPE: &str = "kafka.rest";
+const ROLE: &str = "Kafka.User";
+/// The security group whose members may use the resource.
+const OUTER_GROUP: &str = "kafka-rest";
+/// The group inside it that the client is in, so that a nested membership is seen.
+const INNER_GROUP: &str = "data-engineers";
+
+/// The file in the keys folder that keeps the example's secrets, so that a second run prints the same lines.
+const CREDENTIALS_FILE: &str = "quickstart.json";
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  grantor quickstart                                   http on 127.0.0.1:8080
+  grantor quickstart --tls --listen 127.0.0.1:8443     https, with a development CA under keys/
+  grantor quickstart --json | jq -r .curl.token        for scripts
+
+A second run keeps all data and prints the same lines.")]
+pub struct Quickstart {
+    #[command(flatten)]
+    listen: ListenFlags,
+    /// Speak https with a certificate from a development CA under keys/
+    #[arg(long)]
+    tls: bool,
+}
+
+/// The example's credentials. They are kept readable by the owner alone, like the key-encryption key beside them.
+#[derive(Serialize, Deserialize)]
+struct Credentials {
+    client_id: String,
+    client_secret: String,
+    serving_client_id: String,
+    serving_client_secret: String,
+}
+
+impl Quickstart {
+    pub async fn run(self, global: &Global) -> Result<(), CliError> {
+        let config = Config::load(&global.flags, &self.listen, None).map_err(CliError::Usage)?;
+        if config.tls.is_some() {
+            return Err(CliError::Usage(
+                "a certificate is configured: use 'grantor serve' for it, or --tls for an example".into(),
+            ));
+        }
+        if global.tenant != "default" {
+            return Err(CliError::Usage("the example is made in the default tenant".into()));
+        }
+        let door = Door::open(&config).await?;
+        let public_url = door.public_url(&config, self.tls)?;
+        let (clock, keys) = (Clock::System, config.keys.clone());
+        let certificate = if self.tls {
+            let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+            let host = public_url.host().trim_matches(['[', ']']).to_owned();
+            if !names.contains(&host) {
+                names.push(host);
+            }
+            let files = tls::development(&keys, &names, &clock).map_err(CliError::Refused)?;
+            Some(tls::server_config(&files).map_err(CliError::Refused)?)
+        } else {
+            None
+        };
+        let app = App::open(config, public_url, clock, Random::system()).await?;
+        let context = Context::over(app.clone(), global);
+        let credentials = set_up(&context, &keys).await?;
+        app.sync().await?;
+        let ca_file = self.tls.then(|| keys.join(tls::DEV_CA));
+        announce(&context, &credentials, ca_file);
+        serve(app, door, certificate).await
+    }
+}
+
+/// Makes what is missing of the example and leaves alone what is there.
+async fn set_up(context: &Context, keys: &Path) -> Result<Credentials, CliError> {
+    let tenant = context.tenant().await?;
+    let outer = ensure_group(context, &tenant, OUTER_GROUP, "May use the Kafka REST proxy").await?;
+    let inner = ensure_group(context, &tenant, INNER_GROUP, "Everybody who works with the data platform").await?;
+    let fresh = !has_resource(context, &tenant).await?;
+    if fresh {
+        make_resource(context, &tenant).await?;
+    }
+    let resource = context.find_resource(tenant.id, RESOURCE).await?;
+    let path = keys.join(CREDENTIALS_FILE);
+    let known = read(&path)?;
+    let (client, client_secret) = ensure_client(
+        context,
+        &tenant,
+        ("quickstart", known.as_ref().map(|known| (known.client_id.as_str(), known.client_secret.as_str()))),
+        None,
+    )
+    .await?;
+    let (serving, serving_secret) = ensure_client(
+        context,
+        &tenant,
+        (
+            "kafka-rest-proxy",
+            known.as_ref().map(|known| (known.serving_client_id.as_str(), known.serving_client_secret.as_str())),
+        ),
+        Some(&resource),
+    )
+    .await?;
+    // Only what is new is wired up: an operator who took something apart finds it apart.
+    if fresh {
+        let (store, now) = (&context.app.store, context.now());
+        store.grant_role(tenant.id, &outer, (resource.id, &ROLE.parse()?), now).await?;
+        store.add_member(tenant.id, &outer, Member::Group(&inner), now).await?;
+    }
+    if client.created {
+        let member = Member::Subject(MemberId::Client(client.oid));
+        context.app.store.add_member(tenant.id, &inner, member, context.now()).await?;
+    }
+    let credentials = Credentials {
+        client_id: client.client_id,
+        client_secret,
+        serving_client_id: serving.client_id,
+        serving_client_secret: serving_secret,
+    };
+    let _ = std::fs::remove_file(&path);
+    write_private(&path, serde_json::to_string_pretty(&credentials).unwrap_or_default().as_bytes())?;
+    Ok(credentials)
+}
+
+async fn has_resource(context: &Context, tenant: &Tenant) -> Result<bool, CliError> {
+    let resources = context.app.store.list_resources(tenant.id).await?;
+    Ok(resources.iter().any(|resource| resource.identifier.as_str() == RESOURCE))
+}
+
+async fn make_resource(context: &Context, tenant: &Tenant) -> Result<(), CliError> {
+    let others = context.app.store.list_resources(tenant.id).await?;
+    let settings = ResourceSettings {
+        is_default: !others.iter().any(|resource| resource.settings.is_default),
+        alg: Alg::Rs256,
+        lifetime: 3600,
+        groups: GroupsPolicy::All,
+        group_format: GroupFormat::Name,
+        group_limit: 200,
+        claims_profile: ClaimsProfile::Standard,
+    };
+    let parts =
+        ResourceParts { add_scopes: vec![SCOPE.parse()?], add_roles: vec![ROLE.parse()?], ..ResourceParts::default() };
+    resource::create(context, tenant.id, (&RESOURCE.parse()?, &settings, &parts)).await
+}
+
+async fn ensure_group(context: &Context, tenant: &Tenant, name: &str, description: &str) -> Result<Group, CliError> {
+    if let Some(group) = context.app.store.find_group(tenant.id, name).await? {
+        return Ok(group);
+    }
+    let id = GroupId::from(context.app.random.uuid_v7(&context.app.clock));
+    let group = Group { id, name: name.parse()?, description: description.into(), created_at: context.now() };
+    context.app.store.create_group(tenant.id, &group).await?;
+    Ok(group)
+}
+
+/// A client of the example.
+struct Example {
+    oid: ClientOid,
+    client_id: String,
+    created: bool,
+}
+
+/// The client whose credentials are known, with the secret that works; or a new one.
+async fn ensure_client(
+    context: &Context,
+    tenant: &Tenant,
+    wanted: (&str, Option<(&str, &str)>),
+    serves: Option<&Resource>,
+) -> Result<(Example, String), CliError> {
+    let (name, known) = wanted;
+    let (store, now) = (&context.app.store, context.now());
+    if let Some((id, secret_text)) = known
+        && let Some(client) = store.find_client(tenant.id, id).await?
+    {
+        let secret_text = ensure_secret(context, tenant, &client, secret_text).await?;
+        return Ok((Example { oid: client.oid, client_id: id.into(), created: false }, secret_text));
+    }
+    let made = Secret::generate(CLIENT_SECRET_PREFIX, &context.app.random);
+    let stored = secret::of_generated(context, &made);
+    let client_id: ClientId = context.app.random.uuid_v4().to_string().parse()?;
+    let allowed = match serves {
+        Some(_) => Vec::new(),
+        None => permissions(context, tenant.id, &[format!("{RESOURCE}/{SCOPE}")]).await?,
+    };
+    let parts = ClientParts {
+        add_grants: vec![crate::grants::client_credentials::GRANT.name.into()],
+        add_serves: serves.iter().map(|resource| resource.id).collect(),
+        ..ClientParts::default()
+    };
+    let oid = ClientOid::from(context.app.random.uuid_v7(&context.app.clock));
+    let new = NewClient {
+        oid,
+        client_id: &client_id,
+        public: false,
+        name: &name.parse()?,
+        parts: &parts,
+        allowed: &allowed,
+        secret: Some(&stored),
+    };
+    store.create_client(tenant.id, &new, now).await?;
+    Ok((Example { oid, client_id: client_id.to_string(), created: true }, made.expose().to_owned()))
+}
+
+/// The known secret when it still works, or one more.
+async fn ensure_secret(context: &Context, tenant: &Tenant, client: &Client, known: &str) -> Result<String, CliError> {
+    let (known, now) = (Secret::from(known.to_owned()), context.now());
+    if client.secrets.iter().any(|secret| secret.is_live(now) && secret.hash.verify(&known)) {
+        return Ok(known.expose().to_owned());
+    }
+    let (made, stored) = secret::generated(context);
+    context.app.store.add_secret(tenant.id, client, &stored, now).await?;
+    Ok(made.expose().to_owned())
+}
+
+fn read(path: &PathBuf) -> Result<Option<Credentials>, CliError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| {
+            CliError::Refused(format!("{}: {error}; delete the file to start afresh", path.display()))
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CliError::Refused(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Prints everything that a newcomer pastes next.
+fn announce(context: &Context, credentials: &Credentials, ca_file: Option<PathBuf>) {
+    let Credentials { client_id, client_secret, serving_client_id, serving_client_secret } = credentials;
+    let base = format!("{}/default", context.app.public_url);
+    let curl = match &ca_file {
+        Some(path) => format!("curl --cacert {}", path.display()),
+        None => "curl".to_owned(),
+    };
+    let token = format!(
+        "{curl} -X POST -H \"Content-Type: application/x-www-form-urlencoded\" -d 'client_id={client_id}&\
+         client_secret={client_secret}&grant_type=client_credentials&scope={RESOURCE}/.default' '{base}/oauth2/v2.0/token'"
+    );
+    let introspect = format!(
+        "{curl} -u '{serving_client_id}:{serving_client_secret}' -d 'token=TOKEN' '{base}/oauth2/v2.0/introspect'"
+    );
+    let jwks = format!("{curl} '{base}/discovery/v2.0/keys'");
+    let revoke = format!("{curl} -u '{client_id}:{client_secret}' -d 'token=TOKEN' '{base}/oauth2/v2.0/revoke'");
+    if context.out.is_json() {
+        let mut value = json!({
+            "issuer": context.app.public_url.as_str(),
+            "public_url": context.app.public_url.as_str(),
+            "tenant": "default",
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "resource": RESOURCE,
+            "scope": format!("{RESOURCE}/.default"),
+            "groups": [INNER_GROUP, OUTER_GROUP],
+            "serving_client_id": serving_client_id,
+            "serving_client_secret": serving_client_secret,
+            "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+            "introspection_endpoint": format!("{base}/oauth2/v2.0/introspect"),
+            "jwks_uri": format!("{base}/discovery/v2.0/keys"),
+            "revocation_endpoint": format!("{base}/oauth2/v2.0/revoke"),
+            "curl": { "token": token, "introspect": introspect, "jwks": jwks, "revoke": revoke },
+        });
+        if let Some(path) = &ca_file {
+            value["ca_file"] = path.display().to_string().into();
+        }
+        context.out.show(&value, String::new);
+        return;
+    }
+    let trust = ca_file.map_or(String::new(), |path| format!("Trust          {}\n", path.display()));
+    print_line(&format!(
+        "\
+Grantor serves {url}
+
+Client id      {client_id}
+Client secret  {client_secret}
+Resource       {RESOURCE}
+Groups         {INNER_GROUP}, and by way of it {OUTER_GROUP}
+{trust}
+Get a token:
+{token}
+
+Ask what a token is worth, as the resource server would (put the access_token in place of TOKEN):
+{introspect}
+
+Fetch the keys that verify it:
+{jwks}
+
+Revoke it:
+{revoke}
+
+From another terminal, in this folder:
+  {program} explain --client {client_id} --scope {RESOURCE}/.default
+  {program} --help
+
+Stop with Ctrl-C. A second run keeps all data and prints the same lines.",
+        url = context.app.public_url,
+        // As it was called: after 'cargo run' it is not on the path.
+        program = std::env::args().next().unwrap_or_else(|| "grantor".into()),
+    ));
+}

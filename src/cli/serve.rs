@@ -1,0 +1,108 @@
+//! `grantor serve`.
+
+use super::Global;
+use super::context::{CliError, address_url};
+use crate::app::App;
+use crate::config::{Config, ListenFlags, TlsFiles};
+use crate::server::listen::Listener;
+use crate::server::{router, tls};
+use crate::sweep;
+use crate::telemetry;
+use crate::types::clock::Clock;
+use crate::types::random::Random;
+use crate::types::uri::PublicUrl;
+use clap::Args;
+use rustls::ServerConfig;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  grantor serve --public-url https://login.example.com           behind a proxy that speaks TLS
+  grantor serve --listen 0.0.0.0:443 --public-url https://login.example.com --tls-cert fullchain.pem --tls-key key.pem
+  grantor serve --database postgres://grantor@db/grantor --public-url https://login.example.com")]
+pub struct Serve {
+    #[command(flatten)]
+    listen: ListenFlags,
+    /// Certificate chain in PEM, to speak https
+    #[arg(long, env = "GRANTOR_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key in PEM
+    #[arg(long, env = "GRANTOR_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+impl Serve {
+    pub async fn run(self, global: &Global) -> Result<(), CliError> {
+        let files = self.tls_cert.zip(self.tls_key).map(|(cert, key)| TlsFiles { cert, key });
+        let config = Config::load(&global.flags, &self.listen, files).map_err(CliError::Usage)?;
+        let door = Door::open(&config).await?;
+        let public_url = door.public_url(&config, config.tls.is_some())?;
+        let tls = config.tls.as_ref().map(tls::server_config).transpose().map_err(CliError::Refused)?;
+        let app = App::open(config, public_url, Clock::System, Random::system()).await?;
+        // A server that cannot sign should say so now, not at the first request.
+        app.keysmith()?;
+        tracing::info!(issuer = %app.public_url, address = %door.0.local_addr()?, "serving");
+        serve(app, door, tls).await
+    }
+}
+
+/// A listening socket, opened before anything else, so that a taken port is told at once and port 0 gets a number.
+pub(super) struct Door(TcpListener);
+
+impl Door {
+    pub(super) async fn open(config: &Config) -> Result<Self, CliError> {
+        let listen = config.listen;
+        TcpListener::bind(listen).await.map(Self).map_err(|error| {
+            CliError::Refused(format!("cannot listen on {listen}: {error}; choose another address with --listen"))
+        })
+    }
+
+    /// Where clients reach the server.
+    ///
+    /// # Errors
+    /// Secrets would travel in clear between machines.
+    pub(super) fn public_url(&self, config: &Config, tls: bool) -> Result<PublicUrl, CliError> {
+        let address = self.0.local_addr()?;
+        let url = match &config.public_url {
+            Some(url) => url.clone(),
+            None => address_url(address, tls)?,
+        };
+        // RFC 6749 §2.3.1, §3.2: TLS wherever secrets travel. Without a certificate of our own, a proxy must speak it.
+        if !tls && !url.is_https() && !(address.ip().is_loopback() && url.is_loopback()) {
+            return Err(CliError::Refused(format!(
+                "client secrets would travel in clear to {url}; give --tls-cert and --tls-key, or an https --public-url \
+                 when a proxy in front speaks TLS"
+            )));
+        }
+        Ok(url)
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then lets running requests finish.
+pub(super) async fn serve(app: Arc<App>, door: Door, tls: Option<Arc<ServerConfig>>) -> Result<(), CliError> {
+    telemetry::metrics();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let background = tokio::spawn(sweep::run(app.clone()));
+    let stopping = app.clone();
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stopping.stop();
+        tracing::info!("stopping");
+    };
+    let listener = Listener { tcp: door.0, tls, connections: app.config.connections };
+    listener.serve(router::router(app.clone()), stop).await;
+    background.abort();
+    if let Err(error) = app.flush_secret_uses().await {
+        tracing::warn!(%error, "the last uses of secrets could not be written down");
+    }
+    app.store.close().await;
+    Ok(())
+}

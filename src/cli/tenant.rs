@@ -1,0 +1,116 @@
+//! `grantor tenant`.
+
+use super::context::{CliError, Context};
+use super::output::{fields, table, yes};
+use crate::store::tenants::Tenant;
+use crate::types::clock::format_time;
+use crate::types::name::TenantName;
+use clap::Subcommand;
+use serde_json::json;
+
+#[derive(Subcommand)]
+pub enum TenantCommand {
+    /// Make a tenant with its own issuer, keys, clients, groups and resources
+    #[command(after_help = "Example:\n  grantor tenant create contoso")]
+    Create {
+        /// Lower-case name; the first segment of its URLs
+        name: String,
+    },
+    /// List tenants
+    List {
+        /// Begin after this name
+        #[arg(long, default_value = "")]
+        after: String,
+        /// At most so many
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
+    },
+    /// Show a tenant
+    Show {
+        /// Name or id
+        name: String,
+    },
+    /// Stop issuing tokens; those that are out become inactive
+    Disable {
+        /// Name or id
+        name: String,
+    },
+    /// Issue tokens again
+    Enable {
+        /// Name or id
+        name: String,
+    },
+    /// Delete a tenant and everything in it
+    Delete {
+        /// Name or id
+        name: String,
+        /// Confirm: nothing of it can be brought back
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl TenantCommand {
+    pub async fn run(self, context: &Context) -> Result<(), CliError> {
+        let store = &context.app.store;
+        match self {
+            Self::Create { name } => {
+                let name: TenantName = name.parse()?;
+                context.app.create_tenant(&name).await?;
+                show(context, &context.find_tenant(name.as_str()).await?);
+            }
+            Self::List { after, limit } => {
+                let tenants = store.list_tenants(&after, limit).await?;
+                context.out.show(&tenants, || {
+                    let rows = tenants.iter().map(|tenant| {
+                        vec![
+                            tenant.name.to_string(),
+                            tenant.id.to_string(),
+                            yes(tenant.enabled),
+                            format_time(tenant.created_at),
+                        ]
+                    });
+                    table(&["name", "id", "enabled", "created"], rows.collect(), "No tenants.")
+                });
+            }
+            Self::Show { name } => show(context, &context.find_tenant(&name).await?),
+            Self::Disable { name } => set_enabled(context, &name, false).await?,
+            Self::Enable { name } => set_enabled(context, &name, true).await?,
+            Self::Delete { name, yes } => {
+                let tenant = context.find_tenant(&name).await?;
+                if !yes {
+                    return Err(CliError::Refused(format!(
+                        "this deletes the tenant '{name}' with all its clients, groups, resources and keys; add --yes"
+                    )));
+                }
+                let deleted = store.delete_tenant(&tenant, context.now()).await?;
+                context.out.done(deleted, &format!("The tenant '{}' is deleted", tenant.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn set_enabled(context: &Context, name: &str, enabled: bool) -> Result<(), CliError> {
+    let tenant = context.find_tenant(name).await?;
+    context.app.store.set_tenant_enabled(&tenant, enabled, context.now()).await?;
+    let word = if enabled { "enabled" } else { "disabled" };
+    context.out.done(tenant.enabled != enabled, &format!("The tenant '{}' is {word}", tenant.name));
+    Ok(())
+}
+
+fn show(context: &Context, tenant: &Tenant) {
+    let issuer = context.app.issuer(tenant);
+    let value = json!({
+        "name": tenant.name, "id": tenant.id, "enabled": tenant.enabled, "issuer": issuer, "created_at": tenant.created_at,
+    });
+    context.out.show(&value, || {
+        fields(&[
+            ("Name", tenant.name.to_string()),
+            ("Id", tenant.id.to_string()),
+            ("Enabled", yes(tenant.enabled)),
+            ("Issuer", issuer.clone()),
+            ("Created", format_time(tenant.created_at)),
+        ])
+    });
+}
