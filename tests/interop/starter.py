@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import urllib.parse
 import uuid
 
@@ -186,9 +187,18 @@ def loopback():
 
 
 def main(*tests):
-    """Runs the tests of one folder."""
+    """Runs the tests of one folder, all of them, and fails when one did."""
     engine = "PostgreSQL" if POSTGRES else "SQLite"
+    failed = 0
     for test in tests:
         started = time.monotonic()
-        test()
-        print(f"ok  {test.__name__.replace('_', ' ')}  ({engine}, {time.monotonic() - started:.1f} s)", flush=True)
+        try:
+            test()
+            verdict = "ok    "
+        except Exception:
+            traceback.print_exc()
+            verdict = "FAILED"
+            failed += 1
+        took = time.monotonic() - started
+        print(f"{verdict}  {test.__name__.replace('_', ' ')}  ({engine}, {took:.1f} s)", file=sys.stderr)
+    sys.exit(1 if failed else 0)
