@@ -82,13 +82,16 @@ def oidc_authority_accepts_the_issuer():
 
 def a_wrong_secret_shows_our_error():
     with Server(tls=True) as server:
-        app = application(server.made, client_credential="not-the-secret-of-this-client")
-        correlation = "6f1f0e9a-3c7a-4d57-9d1f-0d6c1f1a9b11"
-        answer = app.acquire_token_for_client(scopes=[server.made["scope"]], correlation_id=correlation)
+        sent = []
+        session = requests.Session()
+        session.verify = server.made["ca_file"]
+        session.hooks["response"].append(lambda answer, **_: sent.append(answer.request.headers))
+        app = application(server.made, client_credential="not-the-secret-of-this-client", http_client=session)
+        answer = app.acquire_token_for_client(scopes=[server.made["scope"]])
         assert answer["error"] == "invalid_client", answer
         assert answer["error_codes"] == [2002], answer
         assert answer["error_description"].startswith("GRT2002: "), answer
-        assert answer["correlation_id"] == correlation, answer
+        assert answer["correlation_id"] == sent[-1]["client-request-id"], answer
         assert answer["trace_id"] and answer["timestamp"], answer
         assert "not-the-secret" not in json.dumps(answer), answer
 
