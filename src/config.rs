@@ -16,10 +16,10 @@ pub struct Flags {
     #[arg(long, global = true, env = "GRANTOR_DATABASE", hide_env_values = true, value_name = "URL")]
     pub database: Option<String>,
     /// Folder of the key-encryption key and development certificates [default: keys]
-    #[arg(long, global = true, env = "GRANTOR_KEYS", value_name = "DIR")]
+    #[arg(long, global = true, env = "GRANTOR_KEYS", hide_env_values = true, value_name = "DIR")]
     pub keys: Option<PathBuf>,
     /// Configuration file in TOML
-    #[arg(long, global = true, env = "GRANTOR_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "GRANTOR_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
@@ -27,10 +27,10 @@ pub struct Flags {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ListenFlags {
     /// Address and port to listen on [default: 127.0.0.1:8080]
-    #[arg(long, env = "GRANTOR_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "GRANTOR_LISTEN", hide_env_values = true, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
     /// Where clients reach the server; the issuer is built from it [default: the listening address]
-    #[arg(long, env = "GRANTOR_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "GRANTOR_PUBLIC_URL", hide_env_values = true, value_name = "URL")]
     pub public_url: Option<String>,
 }
 

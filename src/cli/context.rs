@@ -7,6 +7,7 @@ use crate::config::{Config, ListenFlags};
 use crate::error::OAuthError;
 use crate::keys::KeyError;
 use crate::keys::rotation::RotationError;
+use crate::store::DatabaseUrl;
 use crate::store::clients::Client;
 use crate::store::groups::Group;
 use crate::store::resources::Resource;
@@ -80,6 +81,11 @@ impl Context {
             Some(url) => url.clone(),
             None => address_url(config.listen, config.tls.is_some())?,
         };
+        if let DatabaseUrl::Sqlite(path) = &config.database
+            && !path.exists()
+        {
+            eprintln!("grantor: there is no database at {} yet; making a new one", path.display());
+        }
         let app = App::open(config, public_url, Clock::System, Random::system()).await?;
         Ok(Self { app, out: Output::new(global.json), tenant_word: global.tenant.clone() })
     }

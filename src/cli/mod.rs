@@ -49,16 +49,31 @@ struct Global {
     #[command(flatten)]
     flags: Flags,
     /// Tenant to work on, by name or id
-    #[arg(long, global = true, env = "GRANTOR_TENANT", default_value = "default", value_name = "TENANT")]
+    #[arg(
+        long,
+        global = true,
+        env = "GRANTOR_TENANT",
+        hide_env_values = true,
+        default_value = "default",
+        value_name = "TENANT"
+    )]
     tenant: String,
     /// Print one JSON value instead of text
     #[arg(long, global = true)]
     json: bool,
     /// Log level, or directives such as grantor=debug
-    #[arg(long, global = true, env = "GRANTOR_LOG", value_name = "LEVEL")]
+    #[arg(long, global = true, env = "GRANTOR_LOG", hide_env_values = true, value_name = "LEVEL")]
     log: Option<String>,
-    /// Log as text or JSON lines
-    #[arg(long, global = true, env = "GRANTOR_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    /// Log format: text or json
+    #[arg(
+        long,
+        global = true,
+        env = "GRANTOR_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        hide_env_values = true
+    )]
     log_format: LogFormat,
 }
 

@@ -27,10 +27,11 @@ impl Output {
         print_line(text.trim_end());
     }
 
-    /// Prints that something was done, or was so before.
+    /// Prints how things are now, and whether the command made them so.
     pub fn done(self, changed: bool, what: &str) {
-        let text = || if changed { format!("{what}.") } else { format!("Nothing to do: {what} already.") };
-        self.show(&serde_json::json!({ "changed": changed }), text);
+        self.show(&serde_json::json!({ "changed": changed }), || {
+            if changed { format!("{what}.") } else { format!("No change. {what}.") }
+        });
     }
 }
 

@@ -28,10 +28,10 @@ pub struct Serve {
     #[command(flatten)]
     listen: ListenFlags,
     /// Certificate chain in PEM, to speak https
-    #[arg(long, env = "GRANTOR_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(long, env = "GRANTOR_TLS_CERT", hide_env_values = true, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// Private key in PEM
-    #[arg(long, env = "GRANTOR_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, env = "GRANTOR_TLS_KEY", hide_env_values = true, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 }
 

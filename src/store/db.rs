@@ -2,8 +2,9 @@
 
 use super::StoreError;
 use crate::types::Invalid;
+use sqlx::Connection;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -136,13 +137,12 @@ impl Store {
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| StoreError::Unavailable("the postgres:// URL cannot be read".into()))?
             .application_name("grantor");
-        let pool = PgPoolOptions::new()
-            .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await?;
-        MIGRATIONS.run(&pool).await.map_err(migration)?;
-        Ok(Self { db: Db::Postgres(pool) })
+        // One connection by hand first: it says what is wrong, where the pool would only say that time ran out.
+        let mut first = PgConnection::connect_with(&options).await?;
+        MIGRATIONS.run(&mut first).await.map_err(migration)?;
+        first.close().await?;
+        let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+        Ok(Self { db: Db::Postgres(pool.connect_lazy_with(options)) })
     }
 
     /// Asks the database for one row, for readiness.
