@@ -20,8 +20,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-/// How long a connection may take to say what it wants: the TLS handshake, and each request's head.
-const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// How long a connection may take to send a request's head, the pause after the request before included.
+const HEAD_TIME: Duration = Duration::from_secs(30);
 
 /// The largest request head.
 const MAX_HEAD: usize = 32 * 1024;
@@ -45,7 +48,7 @@ impl Listener {
         let Self { tcp, tls, connections } = self;
         let tls = tls.map(TlsAcceptor::from);
         let places = Arc::new(Semaphore::new(connections));
-        let graceful = Arc::new(GracefulShutdown::new());
+        let graceful = GracefulShutdown::new();
         tokio::pin!(stop);
         loop {
             let place = tokio::select! {
@@ -70,7 +73,6 @@ impl Listener {
             }
         }
         drop(tcp);
-        let Some(graceful) = Arc::into_inner(graceful) else { return };
         if tokio::time::timeout(STOP_TIME, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
@@ -89,7 +91,7 @@ impl Connection {
         let _ = stream.set_nodelay(true);
         match tls {
             None => self.talk(stream).await,
-            Some(tls) => match tokio::time::timeout(HEAD_TIME, tls.accept(stream)).await {
+            Some(tls) => match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
                 Ok(Ok(stream)) => self.talk(stream).await,
                 Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "the TLS handshake failed"),
                 Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
@@ -111,7 +113,7 @@ impl Connection {
             .max_concurrent_streams(100)
             .max_header_list_size(MAX_HEAD as u32)
             .keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(HEAD_TIME);
+            .keep_alive_timeout(HANDSHAKE_TIME);
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         if let Err(error) = self.watcher.watch(connection.into_owned()).await {
             tracing::debug!(%error, "a connection ended early");

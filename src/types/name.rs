@@ -15,11 +15,6 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
-
-            /// For a name that was checked when it was stored.
-            pub(crate) fn stored(text: String) -> Self {
-                Self(text)
-            }
         }
 
         impl std::fmt::Display for $name {
@@ -56,6 +51,18 @@ name! {
     /// What people call a client.
     DisplayName
 }
+
+macro_rules! read_back {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// For a name that was checked when it was stored.
+            pub(crate) fn stored(text: String) -> Self {
+                Self(text)
+            }
+        }
+    )+};
+}
+read_back!(TenantName, ClientId, GroupName, DisplayName);
 
 /// First path segments that are endpoints or that well-known clients give a meaning of their own.
 const RESERVED_SEGMENTS: &[&str] = &[
