@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an unexpected value has failed")]
 
+mod errors; // every error body, its table in the documentation, a database that is away
 mod rfc6749_token; // RFC 6749 §3.2, §4.4, §5: the token endpoint
 mod rfc6750_bearer; // RFC 6750: bearer tokens at the groups endpoint
 mod rfc7009_revocation; // RFC 7009: revocation of access tokens
