@@ -436,13 +436,10 @@ impl TestApp {
     }
 
     /// An access token that must be issued.
-    #[track_caller]
-    pub fn token<'a>(&'a self, client: &'a TestClient, scope: &'a str) -> impl Future<Output = String> + 'a {
-        async move {
-            let reply = self.request_token(client, scope).await;
-            assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
-            reply.json()["access_token"].as_str().unwrap().to_owned()
-        }
+    pub async fn token(&self, client: &TestClient, scope: &str) -> String {
+        let reply = self.request_token(client, scope).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+        reply.json()["access_token"].as_str().unwrap().to_owned()
     }
 
     /// What introspection says to `caller`.
