@@ -197,6 +197,8 @@ impl OAuthError {
         match (self.reason.status, self.reason.error) {
             (401, "invalid_client") => Some(Challenge::Basic),
             (401, _) => Some(Challenge::Bearer),
+            // RFC 6750 §3: no token was accepted, so the answer carries a challenge too.
+            _ if self.reason.code == reason::TOKEN_TWICE.code => Some(Challenge::Bearer),
             _ => None,
         }
     }

@@ -2,7 +2,6 @@
 
 use crate::support::{API, PUBLIC_URL, TestApp};
 use grantor::app::App;
-use grantor::server::router::router;
 use grantor::store::StoreError;
 use grantor::store::cache::{Applied, Cached};
 use grantor::store::resources::{ResourceParts, SettingChanges};
@@ -147,13 +146,7 @@ async fn with_max_age(test: &TestApp, max_age: u32) -> TestApp {
     let mut config = test.app.config.clone();
     config.cache_max_age = Seconds::of(max_age);
     let app = App::open(config, PUBLIC_URL.parse().unwrap(), test.clock.clone(), Random::system()).await.unwrap();
-    TestApp {
-        router: router(app.clone()),
-        app,
-        clock: test.clock.clone(),
-        database: test.database.clone(),
-        folder: tempfile::tempdir().unwrap(),
-    }
+    test.over(app)
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use grantor::app::{App, StartError};
 use grantor::keys::KeyError;
 use grantor::keys::seal::{KEK_FILE, Kek};
 use grantor::keys::signer::Signer;
-use grantor::server::router::router;
 use grantor::store::resources::{ResourceParts, SettingChanges};
 use grantor::sweep;
 use grantor::types::alg::Alg;
@@ -342,13 +341,7 @@ async fn reopen(test: &TestApp, folder: &Path, prepare: impl FnOnce(&Path)) -> R
     let mut config = test.app.config.clone();
     config.keys = folder.to_owned();
     let app = App::open(config, PUBLIC_URL.parse().unwrap(), test.clock.clone(), Random::system()).await?;
-    Ok(TestApp {
-        router: router(app.clone()),
-        app,
-        clock: test.clock.clone(),
-        database: test.database.clone(),
-        folder: tempfile::tempdir().unwrap(),
-    })
+    Ok(test.over(app))
 }
 
 #[tokio::test]

@@ -4,10 +4,18 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an unexpected value has failed")]
 
 mod cache; // reads from memory against changes, and how long memory is believed
+mod errors; // every error body, its table in the documentation, a database that is away
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
 mod house; // who may import whom, and how a file of ours looks
 mod keys; // rotation, and private keys at rest
 mod rfc6749_token; // RFC 6749 §3.2, §4.4, §5: the token endpoint
+mod rfc6750_bearer; // RFC 6750: bearer tokens at the groups endpoint
+mod rfc7009_revocation; // RFC 7009: revocation of access tokens
+mod rfc7517_jwks; // RFC 7517: the published keys
+mod rfc7662_introspection; // RFC 7662: introspection
+mod rfc8414_metadata; // RFC 8414: the metadata document at every address
+mod rfc8707_resource; // RFC 8707: one resource per token, the longest identifier wins
+mod rfc9068_access_token; // RFC 9068: shape and signature of access tokens
 mod status_list; // draft-ietf-oauth-status-list: the published bits and the indexes behind them
 mod store; // every statement on both engines, opening, purging, the log of changes
 mod support;

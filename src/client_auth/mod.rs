@@ -68,10 +68,16 @@ impl AuthenticatedClient {
     }
 }
 
-/// A client id with the secret that came along.
+/// A client id with what the secret that came along can mean; without a secret there is no reading.
 struct Credentials {
     client_id: String,
-    secret: Option<Secret>,
+    readings: Vec<Secret>,
+}
+
+impl Credentials {
+    fn new(client_id: String, secret: Option<String>) -> Self {
+        Self { client_id, readings: secret.into_iter().map(Secret::from).collect() }
+    }
 }
 
 /// Finds out who sent a request.
@@ -86,7 +92,12 @@ pub async fn authenticate(
 ) -> Result<AuthenticatedClient, OAuthError> {
     let form = presented.form;
     if form.get("client_assertion").is_some() || form.get("client_assertion_type").is_some() {
-        return Err(OAuthError::from(reason::METHOD_UNSUPPORTED).about("client_assertion"));
+        let another = !presented.authorization.is_empty() || form.get("client_secret").is_some();
+        return Err(if another {
+            reason::TWO_METHODS.into()
+        } else {
+            OAuthError::from(reason::METHOD_UNSUPPORTED).about("client_assertion")
+        });
     }
     let candidates = match presented.authorization {
         [] => vec![from_body(form)?],
@@ -109,18 +120,16 @@ pub async fn authenticate(
     let mut failure = OAuthError::from(reason::CREDENTIALS_WRONG);
     for candidate in candidates {
         let Some(client) = app.directory.client(tenant.id, &candidate.client_id).await? else { continue };
-        let proven = match (&candidate.secret, client.public) {
-            (None, true) => false,
-            (Some(presented_secret), false) => {
-                match secret::check(app, tenant, &client, presented_secret, presented.peer).await {
-                    Ok(()) => true,
-                    Err(refused) if refused.reason().error == "invalid_client" => {
-                        failure = refused;
-                        continue;
-                    }
-                    Err(other) => return Err(other),
+        let proven = match (candidate.readings.as_slice(), client.public) {
+            ([], true) => false,
+            (readings @ [_, ..], false) => match secret::check(app, tenant, &client, readings, presented.peer).await {
+                Ok(()) => true,
+                Err(refused) if refused.reason().error == "invalid_client" => {
+                    failure = refused;
+                    continue;
                 }
-            }
+                Err(other) => return Err(other),
+            },
             // A confidential client must use its secret, and a public one has none that could be right.
             _ => continue,
         };
@@ -134,7 +143,7 @@ pub async fn authenticate(
 
 fn from_body(form: &Form) -> Result<Credentials, OAuthError> {
     let client_id = form.get("client_id").ok_or(reason::CREDENTIALS_MISSING)?.to_owned();
-    Ok(Credentials { client_id, secret: form.get("client_secret").map(|secret| Secret::from(secret.to_owned())) })
+    Ok(Credentials::new(client_id, form.get("client_secret").map(str::to_owned)))
 }
 
 /// What Basic credentials can mean. Some clients form-encode id and secret as RFC 6749 §2.3.1 says, others send them
@@ -144,23 +153,27 @@ fn from_basic(header: &[u8]) -> Result<Vec<Credentials>, OAuthError> {
     let text = std::str::from_utf8(header).map_err(|_| unreadable())?;
     let (scheme, encoded) = text.trim().split_once(' ').ok_or_else(unreadable)?;
     if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(OAuthError::from(reason::METHOD_UNSUPPORTED).about(scheme));
+        // Not repeated in the answer: a header without a scheme starts with the credentials themselves.
+        return Err(reason::METHOD_UNSUPPORTED.into());
     }
     let decoded = decode_base64(encoded.trim()).ok_or_else(unreadable)?;
-    let pair = String::from_utf8(decoded).map_err(|_| unreadable())?;
+    // RFC 7617 §2.1: UTF-8, as our challenge says; Python's requests and browsers' btoa send Latin-1 all the same.
+    let pair =
+        String::from_utf8(decoded).unwrap_or_else(|latin1| latin1.into_bytes().into_iter().map(char::from).collect());
     // Raw secrets may hold colons: the first one ends the id.
     let (id, secret) = pair.split_once(':').ok_or_else(unreadable)?;
-    let credentials = |id: String, secret: String| Credentials {
-        client_id: id,
-        secret: (!secret.is_empty()).then(|| Secret::from(secret)),
-    };
-    let mut candidates = vec![credentials(id.to_owned(), secret.to_owned())];
-    if pair.contains(['%', '+'])
-        && let (Some(id), Some(secret)) = (form_decode(id), form_decode(secret))
-    {
-        candidates.push(credentials(id, secret));
+    let sent = |secret: String| (!secret.is_empty()).then_some(secret);
+    let mut raw = Credentials::new(id.to_owned(), sent(secret.to_owned()));
+    if !pair.contains(['%', '+']) {
+        return Ok(vec![raw]);
     }
-    Ok(candidates)
+    let (Some(id), Some(secret)) = (form_decode(id), form_decode(secret)) else { return Ok(vec![raw]) };
+    if id == raw.client_id {
+        // One client, so one attempt: two readings of its secret must not count as two guesses.
+        raw.readings.extend(sent(secret).map(Secret::from));
+        return Ok(vec![raw]);
+    }
+    Ok(vec![raw, Credentials::new(id, sent(secret))])
 }
 
 /// Both alphabets, with or without padding: Java clients of Kafka use the URL-safe one.
@@ -196,11 +209,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn pairs(header: &str) -> Vec<(String, String)> {
-        from_basic(header.as_bytes())
-            .unwrap()
-            .into_iter()
-            .map(|found| (found.client_id, found.secret.map(|secret| secret.expose().to_owned()).unwrap_or_default()))
-            .collect()
+        let found = from_basic(header.as_bytes()).unwrap();
+        let pairs = |found: Credentials| {
+            let Credentials { client_id, readings } = found;
+            readings.into_iter().map(move |secret| (client_id.clone(), secret.expose().to_owned()))
+        };
+        found.into_iter().flat_map(pairs).collect()
     }
 
     #[test]

@@ -17,20 +17,20 @@ const FAILURES: u32 = 10;
 /// Slow checks that may wait for their turn; more are told to come back.
 const WAITING: u32 = 64;
 
-/// Refuses unless `presented` is one of the client's live secrets.
+/// Refuses unless one of the readings of what was presented is one of the client's live secrets.
 pub(super) async fn check(
     app: &App,
     tenant: &Tenant,
     client: &Arc<Client>,
-    presented: &Secret,
+    readings: &[Secret],
     peer: IpAddr,
 ) -> Result<(), OAuthError> {
     let now = app.clock.now();
     let (slow, fast): (Vec<&StoredSecret>, Vec<&StoredSecret>) =
         client.secrets.iter().partition(|secret| matches!(secret.hash, SecretHash::Argon2id(_)));
-    let mut matched = fast.into_iter().find(|secret| secret.hash.verify(presented));
+    let mut matched = fast.into_iter().find(|secret| readings.iter().any(|reading| secret.hash.verify(reading)));
     if matched.is_none() && !slow.is_empty() {
-        matched = check_slow(app, (tenant, client, peer), &slow, presented).await?;
+        matched = check_slow(app, (tenant, client, peer), &slow, readings).await?;
     }
     let Some(secret) = matched else { return Err(reason::CREDENTIALS_WRONG.into()) };
     if !secret.is_live(now) {
@@ -44,11 +44,12 @@ async fn check_slow<'s>(
     app: &App,
     who: (&Tenant, &Client, IpAddr),
     secrets: &[&'s StoredSecret],
-    presented: &Secret,
+    readings: &[Secret],
 ) -> Result<Option<&'s StoredSecret>, OAuthError> {
     let memory = &app.slow_secrets;
-    let fingerprint = |secret: &StoredSecret| memory.fingerprints.of(&secret.hash, presented);
-    if let Some(known) = secrets.iter().find(|secret| memory.known.contains_key(&fingerprint(secret))) {
+    let fingerprint = |secret: &StoredSecret, reading| memory.fingerprints.of(&secret.hash, reading);
+    let is_known = |secret: &StoredSecret, reading| memory.known.contains_key(&fingerprint(secret, reading));
+    if let Some(known) = secrets.iter().find(|secret| readings.iter().any(|reading| is_known(secret, reading))) {
         return Ok(Some(known));
     }
     let (tenant, client, peer) = who;
@@ -59,28 +60,35 @@ async fn check_slow<'s>(
         failures.fetch_sub(1, Ordering::SeqCst);
         return Err(reason::THROTTLED.into());
     }
-    let found = hash_in_turn(app, secrets, presented).await;
+    let found = hash_in_turn(app, secrets, readings).await;
     if !matches!(found, Ok(None)) {
         failures.fetch_sub(1, Ordering::SeqCst);
     }
-    let found = found?.and_then(|at| secrets.get(at).copied());
-    if let Some(secret) = found {
-        memory.known.insert(fingerprint(secret), ());
-    }
-    Ok(found)
+    let Some((secret, reading)) = found? else { return Ok(None) };
+    let (Some(secret), Some(reading)) = (secrets.get(secret), readings.get(reading)) else { return Ok(None) };
+    memory.known.insert(fingerprint(secret, reading), ());
+    Ok(Some(secret))
 }
 
-/// Runs the slow hash beside the async threads, a bounded number at once. Answers the position of the secret.
-async fn hash_in_turn(app: &App, secrets: &[&StoredSecret], presented: &Secret) -> Result<Option<usize>, OAuthError> {
+/// Runs the slow hash beside the async threads, a bounded number at once. Answers the positions of the secret and of
+/// the reading that is right.
+async fn hash_in_turn(
+    app: &App,
+    secrets: &[&StoredSecret],
+    readings: &[Secret],
+) -> Result<Option<(usize, usize)>, OAuthError> {
     let memory = &app.slow_secrets;
     let _place = Place::take(&memory.waiting)?;
     let internal = |error: String| OAuthError::from(reason::INTERNAL).because(error);
     let _turn = memory.running.acquire().await.map_err(|error| internal(error.to_string()))?;
     let hashes: Vec<SecretHash> = secrets.iter().map(|secret| secret.hash.clone()).collect();
-    let presented = presented.clone();
-    tokio::task::spawn_blocking(move || hashes.iter().position(|hash| hash.verify(&presented)))
-        .await
-        .map_err(|error| internal(error.to_string()))
+    let readings = readings.to_vec();
+    tokio::task::spawn_blocking(move || {
+        let right = |hash: &SecretHash| readings.iter().position(|reading| hash.verify(reading));
+        hashes.iter().enumerate().find_map(|(at, hash)| right(hash).map(|reading| (at, reading)))
+    })
+    .await
+    .map_err(|error| internal(error.to_string()))
 }
 
 /// A place in the queue, given back when dropped.

@@ -45,11 +45,15 @@ async fn may_know(app: &App, tenant: &Tenant, caller: &Client, token: &AccessTok
 }
 
 fn active(token: AccessToken) -> Value {
-    let mut answer = serde_json::Map::with_capacity(token.claims.len() + 3);
+    let mut answer = serde_json::Map::with_capacity(token.claims.len() + 5);
     answer.insert("active".into(), true.into());
     answer.insert("token_type".into(), "Bearer".into());
     // §2.2: who authorized the token; without a person that is the client. Kong finds its consumer by it.
     answer.insert("username".into(), token.client_id.into());
+    // A token counts from when it was issued; nothing of ours is issued for later.
+    answer.extend(token.claims.get("iat").map(|issued_at| ("nbf".to_owned(), issued_at.clone())));
+    // §2.2 has one name for it, whatever the profile of the token calls it.
+    answer.extend(token.claims.get("scp").map(|scope| ("scope".to_owned(), scope.clone())));
     answer.extend(token.claims);
     Value::Object(answer)
 }

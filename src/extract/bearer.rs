@@ -1,10 +1,10 @@
 //! A bearer token (RFC 6750 §2): in the `Authorization` header, or in a form body; not in the query.
 
-use super::form::PostedForm;
+use super::form::{PostedForm, is_form};
 use crate::app::App;
 use crate::error::{OAuthError, reason};
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ impl FromRequest<Arc<App>> for BearerToken {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, OAuthError> {
         let header = from_header(request.headers())?;
         // RFC 6750 §2.2: only in a single-part form, and never with GET.
-        let is_form = request.method() != Method::GET && request.headers().contains_key(CONTENT_TYPE);
-        let body = if is_form {
+        let may_hold = !matches!(*request.method(), Method::GET | Method::HEAD) && is_form(request.headers());
+        let body = if may_hold {
             PostedForm::from_request(request, app).await?.form.get("access_token").map(str::to_owned)
         } else {
             None

@@ -52,9 +52,7 @@ impl FromRequest<Arc<App>> for PostedForm {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, OAuthError> {
         let (mut parts, body) = request.into_parts();
         let Ok(Peer(peer)) = Peer::from_request_parts(&mut parts, app).await;
-        let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        if !is_form(&parts.headers) {
             return Err(reason::CONTENT_TYPE.into());
         }
         let form = Form::parse(&read(body).await?).map_err(|error| match error {
@@ -64,6 +62,13 @@ impl FromRequest<Arc<App>> for PostedForm {
         })?;
         Ok(Self { form, headers: parts.headers, peer })
     }
+}
+
+/// True when the body is said to be a form, whatever parameters the media type has.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 async fn read(body: Body) -> Result<axum::body::Bytes, OAuthError> {

@@ -11,6 +11,7 @@ use super::resources::Resource;
 use super::tenants::Tenant;
 use super::{Store, StoreError};
 use crate::types::id::{MemberId, TenantId};
+use crate::types::name::{ClientId, TenantName};
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
 use std::collections::HashMap;
@@ -142,7 +143,12 @@ impl Directory {
     /// The database does not answer.
     pub async fn tenant(&self, word: &str) -> Result<Option<Arc<Tenant>>, StoreError> {
         // A UUID has many spellings; one entry serves them all and is found again when the tenant changes.
-        let key = Uuid::try_parse(word).map_or_else(|_| word.to_owned(), |id| id.to_string());
+        let key = match Uuid::try_parse(word) {
+            Ok(id) => id.to_string(),
+            Err(_) if word.parse::<TenantName>().is_ok() => word.to_owned(),
+            // What cannot be a name is nobody's; PostgreSQL fails on a query that holds a NUL.
+            Err(_) => return Ok(None),
+        };
         self.tenants.get(&key, self.store.find_tenant(&key)).await
     }
 
@@ -160,6 +166,9 @@ impl Directory {
     /// # Errors
     /// The database does not answer.
     pub async fn client(&self, tenant: TenantId, client_id: &str) -> Result<Option<Arc<Client>>, StoreError> {
+        if client_id.parse::<ClientId>().is_err() {
+            return Ok(None);
+        }
         self.clients.get(&(tenant, client_id.to_owned()), self.store.find_client(tenant, client_id)).await
     }
 

@@ -23,6 +23,7 @@ use grantor::store::tenants::Tenant;
 use grantor::types::alg::Alg;
 use grantor::types::clock::Clock;
 use grantor::types::id::{ClientOid, GroupId, MemberId, ResourceId, SecretId, TenantId, UserId};
+use grantor::types::name::TenantName;
 use grantor::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
 use grantor::types::random::Random;
 use grantor::types::secret::{CLIENT_SECRET_PREFIX, Secret, SecretHash};
@@ -50,7 +51,9 @@ pub struct TestApp {
     pub clock: Clock,
     pub database: DatabaseUrl,
     /// Holds the SQLite file and the keys.
-    pub folder: TempDir,
+    pub folder: Arc<TempDir>,
+    /// The tenant that is set up and asked; `default` unless [`TestApp::beside`] made another.
+    pub tenant_name: &'static str,
 }
 
 /// A client with its secret in clear.
@@ -129,7 +132,28 @@ impl TestApp {
         let mut config = Config::load(&flags, &ListenFlags::default(), None).unwrap();
         config.database = database.clone();
         let app = App::open(config, public_url.parse().unwrap(), clock.clone(), Random::system()).await.unwrap();
-        Self { router: router(app.clone()), app, clock, database, folder }
+        let (router, folder) = (router(app.clone()), Arc::new(folder));
+        Self { router, app, clock, database, folder, tenant_name: TenantName::DEFAULT }
+    }
+
+    /// The same application seen from a new tenant: what is set up is set up there, what is asked is asked there.
+    pub async fn beside(&self, tenant_name: &'static str) -> Self {
+        self.app.create_tenant(&tenant_name.parse().unwrap()).await.unwrap();
+        self.sync().await;
+        let (app, router, folder) = (self.app.clone(), self.router.clone(), self.folder.clone());
+        Self { app, router, clock: self.clock.clone(), database: self.database.clone(), folder, tenant_name }
+    }
+
+    /// The same database and clock under another application.
+    pub fn over(&self, app: Arc<App>) -> Self {
+        let (router, folder) = (router(app.clone()), self.folder.clone());
+        let (clock, database) = (self.clock.clone(), self.database.clone());
+        Self { app, router, clock, database, folder, tenant_name: self.tenant_name }
+    }
+
+    /// A path of the tenant's.
+    pub fn at(&self, path: &str) -> String {
+        if self.tenant_name == TenantName::DEFAULT { path.to_owned() } else { format!("/{}{path}", self.tenant_name) }
     }
 
     /// With the resource [`API`] (scopes `read` and `write`, role `Operator`) and the client `app` that may have both.
@@ -140,12 +164,12 @@ impl TestApp {
         (test, client)
     }
 
-    /// The default tenant.
+    /// The tenant.
     pub async fn tenant(&self) -> Tenant {
-        self.app.store.find_tenant("default").await.unwrap().unwrap()
+        self.app.store.find_tenant(self.tenant_name).await.unwrap().unwrap()
     }
 
-    /// The default tenant's id.
+    /// The tenant's id.
     pub async fn tenant_id(&self) -> TenantId {
         self.tenant().await.id
     }
@@ -244,6 +268,46 @@ impl TestApp {
         self.app.store.create_client(tenant, &new, self.clock.now()).await.unwrap();
         self.sync().await;
         self.find_client(id).await
+    }
+
+    /// Makes a confidential client whose secret a person chose.
+    pub async fn client_with_chosen(&self, id: &str, secret: &str, allowed: &[&str]) -> TestClient {
+        let chosen = Secret::from(secret.to_owned());
+        self.client_with(id, allowed, Some((&chosen, SecretHash::argon2id(&chosen, &self.app.random)))).await;
+        TestClient { id: id.into(), secret: secret.into() }
+    }
+
+    /// Enables or disables a client.
+    pub async fn set_client_enabled(&self, id: &str, enabled: bool) {
+        let (tenant, client) = (self.tenant_id().await, self.find_client(id).await);
+        self.app.store.set_client_enabled(tenant, &client, enabled, self.clock.now()).await.unwrap();
+        self.sync().await;
+    }
+
+    /// Deletes a client.
+    pub async fn delete_client(&self, id: &str) {
+        let (tenant, client) = (self.tenant_id().await, self.find_client(id).await);
+        self.app.store.delete_client(tenant, &client, self.clock.now()).await.unwrap();
+        self.sync().await;
+    }
+
+    /// Lets a client use these grants and no others.
+    pub async fn set_grants(&self, id: &str, grants: &[&str]) {
+        let client = self.find_client(id).await;
+        let parts = ClientParts {
+            remove_grants: client.grants.clone(),
+            add_grants: grants.iter().map(|grant| (*grant).to_owned()).collect(),
+            ..ClientParts::default()
+        };
+        let now = self.clock.now();
+        self.app.store.update_client(self.tenant_id().await, &client, (None, &parts), now).await.unwrap();
+        self.sync().await;
+    }
+
+    /// Enables or disables the tenant.
+    pub async fn set_tenant_enabled(&self, enabled: bool) {
+        self.app.store.set_tenant_enabled(&self.tenant().await, enabled, self.clock.now()).await.unwrap();
+        self.sync().await;
     }
 
     /// A client as stored.
@@ -377,22 +441,19 @@ impl TestApp {
             ("client_secret", &client.secret),
             ("scope", scope),
         ];
-        self.post("/oauth2/v2.0/token", &form).await
+        self.post(&self.at("/oauth2/v2.0/token"), &form).await
     }
 
     /// An access token that must be issued.
-    #[track_caller]
-    pub fn token<'a>(&'a self, client: &'a TestClient, scope: &'a str) -> impl Future<Output = String> + 'a {
-        async move {
-            let reply = self.request_token(client, scope).await;
-            assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
-            reply.json()["access_token"].as_str().unwrap().to_owned()
-        }
+    pub async fn token(&self, client: &TestClient, scope: &str) -> String {
+        let reply = self.request_token(client, scope).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+        reply.json()["access_token"].as_str().unwrap().to_owned()
     }
 
     /// What introspection says to `caller`.
     pub async fn introspect(&self, caller: &TestClient, token: &str) -> Value {
-        let reply = self.post_as("/introspect", caller, &[("token", token)]).await;
+        let reply = self.post_as(&self.at("/introspect"), caller, &[("token", token)]).await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
         reply.json()
     }
