@@ -49,14 +49,17 @@ pub enum StartError {
     Rotation(#[from] RotationError),
 }
 
+/// Since when attempts are counted, and how many there were.
+pub type Attempts = Arc<Mutex<(UnixTime, u32)>>;
+
 /// What is remembered of slow (Argon2id) secret checks.
 pub struct SlowSecrets {
     /// The key under which right secrets are remembered; dies with the process.
     pub fingerprints: Fingerprints,
     /// Fingerprints of secrets that were right.
     pub known: Cache<[u8; 32], ()>,
-    /// Wrong secrets per client and address within the last minute.
-    pub failures: Cache<(TenantId, String, IpAddr), Arc<AtomicU32>>,
+    /// Wrong secrets per client and address.
+    pub failures: Cache<(TenantId, String, IpAddr), Attempts>,
     /// Bounds how many run at once.
     pub running: Semaphore,
     /// How many wait for their turn.
@@ -125,7 +128,7 @@ impl App {
             slow_secrets: SlowSecrets {
                 fingerprints: Fingerprints::new(&random),
                 known: Cache::new(REMEMBERED),
-                failures: Cache::builder().max_capacity(REMEMBERED).time_to_live(Duration::from_secs(60)).build(),
+                failures: Cache::new(REMEMBERED),
                 running: Semaphore::new(slow_checks()),
                 waiting: AtomicU32::new(0),
             },

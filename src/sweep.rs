@@ -55,19 +55,19 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-/// Rotates keys that are due and removes expired rows, batch by batch.
+/// Removes expired rows, batch by batch, and rotates keys that are due.
 ///
 /// # Errors
 /// The database or the keys failed; the rest is done the next time.
 pub async fn once(app: &App) -> Result<(), RotationError> {
     let now = app.clock.now();
-    app.keysmith()?.rotate_due(now).await?;
     let store = &app.store;
     let mut removed = drain(|| store.purge_revocations(now - GRACE)).await?;
     removed += drain(|| store.purge_status_lists(now - GRACE)).await?;
     removed += drain(|| store.purge_keys(now - GRACE)).await?;
     removed += drain(|| store.purge_changes(now - CHANGES_KEPT)).await?;
     metrics::counter!("grantor_sweep_rows_total").increment(removed);
+    app.keysmith()?.rotate_due(now).await?;
     Ok(())
 }
 

@@ -225,6 +225,9 @@ async fn s2_3_1_wrong_chosen_secrets_are_throttled_and_a_known_right_one_is_stil
     // Nobody who is at work is locked out, and nobody else is touched.
     assert_issued(&test.request_token(&client, &scope).await);
     assert_issued(&test.request_token(&other, &scope).await);
+    // A minute later guesses are read again, and counted again.
+    test.clock.advance(60);
+    test.request_token(&guess(11), "").await.assert_error(401, "invalid_client", 2002);
 }
 
 // M003 M006

@@ -102,6 +102,7 @@ async fn s3_every_form_of_the_address_names_the_issuer_of_its_tenant() {
             format!("/{tenant}{OAUTH}"),
             format!("/{tenant}{OPENID}"),
             format!("/{tenant}{v2}"),
+            format!("/{tenant}/{OPENID}"), // MSAL for Python, from an authority that ends in a slash
         ] {
             let document = document(&test, &path).await;
             assert_eq!(document["issuer"], issuer, "{path}");

@@ -8,9 +8,10 @@ use super::serve::{Door, serve};
 use super::{resource, secret};
 use crate::app::App;
 use crate::config::{Config, ListenFlags};
+use crate::grants::client_credentials::GRANT;
 use crate::keys::seal::write_private;
 use crate::server::tls;
-use crate::store::clients::{Client, ClientParts, NewClient};
+use crate::store::clients::{ClientParts, NewClient};
 use crate::store::groups::Group;
 use crate::store::members::Member;
 use crate::store::resources::{Resource, ResourceParts, ResourceSettings};
@@ -61,6 +62,42 @@ struct Credentials {
     client_secret: String,
     serving_client_id: String,
     serving_client_secret: String,
+    /// Everything stands: what an operator took apart since is left apart.
+    complete: bool,
+}
+
+impl Credentials {
+    fn new(random: &Random) -> Self {
+        let id = || random.uuid_v4().to_string();
+        let secret = || Secret::generate(CLIENT_SECRET_PREFIX, random).expose().to_owned();
+        Self {
+            client_id: id(),
+            client_secret: secret(),
+            serving_client_id: id(),
+            serving_client_secret: secret(),
+            complete: false,
+        }
+    }
+
+    fn read(path: &Path) -> Result<Option<Self>, CliError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| {
+                CliError::Refused(format!("{}: {error}; delete the file to start afresh", path.display()))
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CliError::Refused(format!("{}: {error}", path.display()))),
+        }
+    }
+
+    fn write(&self, path: &Path) -> Result<(), CliError> {
+        let failed = |error: std::io::Error| CliError::Refused(format!("{}: {error}", path.display()));
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        // Written beside it and moved into place: it is never half there.
+        let draft = path.with_extension("new");
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+        let _ = std::fs::remove_file(&draft);
+        write_private(&draft, text.as_bytes()).and_then(|()| std::fs::rename(&draft, path)).map_err(failed)
+    }
 }
 
 impl Quickstart {
@@ -93,58 +130,47 @@ impl Quickstart {
         let credentials = set_up(&context, &keys).await?;
         app.sync().await?;
         let ca_file = self.tls.then(|| keys.join(tls::DEV_CA));
-        announce(&context, &credentials, ca_file);
-        serve(app, door, certificate).await
+        serve(app, (door, certificate), |_| announce(&context, &credentials, ca_file)).await
     }
 }
 
-/// Makes what is missing of the example and leaves alone what is there.
+/// Makes what is missing of the example and leaves alone what is there. The credentials are written down before they
+/// are used, so that a run that was cut short is finished by the next one.
 async fn set_up(context: &Context, keys: &Path) -> Result<Credentials, CliError> {
+    let path = keys.join(CREDENTIALS_FILE);
+    let mut credentials = match Credentials::read(&path)? {
+        Some(known) => known,
+        None => {
+            let made = Credentials::new(&context.app.random);
+            made.write(&path)?;
+            made
+        }
+    };
     let tenant = context.tenant().await?;
     let outer = ensure_group(context, &tenant, OUTER_GROUP, "May use the Kafka REST proxy").await?;
     let inner = ensure_group(context, &tenant, INNER_GROUP, "Everybody who works with the data platform").await?;
-    let fresh = !has_resource(context, &tenant).await?;
-    if fresh {
+    let mut wire = !credentials.complete;
+    if !has_resource(context, &tenant).await? {
         make_resource(context, &tenant).await?;
+        wire = true;
     }
     let resource = context.find_resource(tenant.id, RESOURCE).await?;
-    let path = keys.join(CREDENTIALS_FILE);
-    let known = read(&path)?;
-    let (client, client_secret) = ensure_client(
-        context,
-        &tenant,
-        ("quickstart", known.as_ref().map(|known| (known.client_id.as_str(), known.client_secret.as_str()))),
-        None,
-    )
-    .await?;
-    let (serving, serving_secret) = ensure_client(
-        context,
-        &tenant,
-        (
-            "kafka-rest-proxy",
-            known.as_ref().map(|known| (known.serving_client_id.as_str(), known.serving_client_secret.as_str())),
-        ),
-        Some(&resource),
-    )
-    .await?;
-    // Only what is new is wired up: an operator who took something apart finds it apart.
-    if fresh {
+    let (id, secret) = (&credentials.client_id, &mut credentials.client_secret);
+    wire |= ensure_client(context, &tenant, ("quickstart", id, secret), None).await?;
+    let (id, secret) = (&credentials.serving_client_id, &mut credentials.serving_client_secret);
+    ensure_client(context, &tenant, ("kafka-rest-proxy", id, secret), Some(&resource)).await?;
+    if wire {
         let (store, now) = (&context.app.store, context.now());
+        let client = context.find_client(tenant.id, &credentials.client_id).await?;
         store.grant_role(tenant.id, &outer, (resource.id, &ROLE.parse()?), now).await?;
         store.add_member(tenant.id, &outer, Member::Group(&inner), now).await?;
+        store.add_member(tenant.id, &inner, Member::Subject(MemberId::Client(client.oid)), now).await?;
+        for allowed in permissions(context, tenant.id, &[format!("{RESOURCE}/{SCOPE}")]).await? {
+            store.allow_scope(tenant.id, &client, &allowed, now).await?;
+        }
     }
-    if client.created {
-        let member = Member::Subject(MemberId::Client(client.oid));
-        context.app.store.add_member(tenant.id, &inner, member, context.now()).await?;
-    }
-    let credentials = Credentials {
-        client_id: client.client_id,
-        client_secret,
-        serving_client_id: serving.client_id,
-        serving_client_secret: serving_secret,
-    };
-    let _ = std::fs::remove_file(&path);
-    write_private(&path, serde_json::to_string_pretty(&credentials).unwrap_or_default().as_bytes())?;
+    credentials.complete = true;
+    credentials.write(&path)?;
     Ok(credentials)
 }
 
@@ -179,81 +205,50 @@ async fn ensure_group(context: &Context, tenant: &Tenant, name: &str, descriptio
     Ok(group)
 }
 
-/// A client of the example.
-struct Example {
-    oid: ClientOid,
-    client_id: String,
-    created: bool,
-}
-
-/// The client whose credentials are known, with the secret that works; or a new one.
+/// Makes the client of that id and secret unless it is there, and gives it one more secret when the known one works
+/// no more. Answers whether the client is new.
 async fn ensure_client(
     context: &Context,
     tenant: &Tenant,
-    wanted: (&str, Option<(&str, &str)>),
+    wanted: (&str, &str, &mut String),
     serves: Option<&Resource>,
-) -> Result<(Example, String), CliError> {
-    let (name, known) = wanted;
+) -> Result<bool, CliError> {
+    let (name, client_id, secret_text) = wanted;
     let (store, now) = (&context.app.store, context.now());
-    if let Some((id, secret_text)) = known
-        && let Some(client) = store.find_client(tenant.id, id).await?
-    {
-        let secret_text = ensure_secret(context, tenant, &client, secret_text).await?;
-        return Ok((Example { oid: client.oid, client_id: id.into(), created: false }, secret_text));
+    let known = Secret::from(secret_text.clone());
+    if let Some(client) = store.find_client(tenant.id, client_id).await? {
+        if !client.secrets.iter().any(|secret| secret.is_live(now) && secret.hash.verify(&known)) {
+            let (made, stored) = secret::generated(context);
+            store.add_secret(tenant.id, &client, &stored, now).await?;
+            made.expose().clone_into(secret_text);
+        }
+        return Ok(false);
     }
-    let made = Secret::generate(CLIENT_SECRET_PREFIX, &context.app.random);
-    let stored = secret::of_generated(context, &made);
-    let client_id: ClientId = context.app.random.uuid_v4().to_string().parse()?;
-    let allowed = match serves {
-        Some(_) => Vec::new(),
-        None => permissions(context, tenant.id, &[format!("{RESOURCE}/{SCOPE}")]).await?,
-    };
+    let client_id: ClientId = client_id.parse()?;
     let parts = ClientParts {
-        add_grants: vec![crate::grants::client_credentials::GRANT.name.into()],
+        add_grants: vec![GRANT.name.into()],
         add_serves: serves.iter().map(|resource| resource.id).collect(),
         ..ClientParts::default()
     };
-    let oid = ClientOid::from(context.app.random.uuid_v7(&context.app.clock));
     let new = NewClient {
-        oid,
+        oid: ClientOid::from(context.app.random.uuid_v7(&context.app.clock)),
         client_id: &client_id,
         public: false,
         name: &name.parse()?,
         parts: &parts,
-        allowed: &allowed,
-        secret: Some(&stored),
+        allowed: &[],
+        secret: Some(&secret::of_generated(context, &known)),
     };
     store.create_client(tenant.id, &new, now).await?;
-    Ok((Example { oid, client_id: client_id.to_string(), created: true }, made.expose().to_owned()))
-}
-
-/// The known secret when it still works, or one more.
-async fn ensure_secret(context: &Context, tenant: &Tenant, client: &Client, known: &str) -> Result<String, CliError> {
-    let (known, now) = (Secret::from(known.to_owned()), context.now());
-    if client.secrets.iter().any(|secret| secret.is_live(now) && secret.hash.verify(&known)) {
-        return Ok(known.expose().to_owned());
-    }
-    let (made, stored) = secret::generated(context);
-    context.app.store.add_secret(tenant.id, client, &stored, now).await?;
-    Ok(made.expose().to_owned())
-}
-
-fn read(path: &PathBuf) -> Result<Option<Credentials>, CliError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| {
-            CliError::Refused(format!("{}: {error}; delete the file to start afresh", path.display()))
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(CliError::Refused(format!("{}: {error}", path.display()))),
-    }
+    Ok(true)
 }
 
 /// Prints everything that a newcomer pastes next.
 fn announce(context: &Context, credentials: &Credentials, ca_file: Option<PathBuf>) {
-    let Credentials { client_id, client_secret, serving_client_id, serving_client_secret } = credentials;
+    let Credentials { client_id, client_secret, serving_client_id, serving_client_secret, .. } = credentials;
     let base = format!("{}/default", context.app.public_url);
     let curl = match &ca_file {
-        Some(path) => format!("curl --cacert {}", path.display()),
+        Some(path) => format!("curl --cacert '{}'", path.display()),
         None => "curl".to_owned(),
     };
     let token = format!(

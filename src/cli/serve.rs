@@ -8,7 +8,9 @@ use crate::server::listen::Listener;
 use crate::server::{router, tls};
 use crate::sweep;
 use crate::telemetry;
+use crate::types::alg::Alg;
 use crate::types::clock::Clock;
+use crate::types::name::TenantName;
 use crate::types::random::Random;
 use crate::types::uri::PublicUrl;
 use clap::Args;
@@ -43,10 +45,9 @@ impl Serve {
         let public_url = door.public_url(&config, config.tls.is_some())?;
         let tls = config.tls.as_ref().map(tls::server_config).transpose().map_err(CliError::Refused)?;
         let app = App::open(config, public_url, Clock::System, Random::system()).await?;
-        // A server that cannot sign should say so now, not at the first request.
-        app.keysmith()?;
-        tracing::info!(issuer = %app.public_url, address = %door.0.local_addr()?, "serving");
-        serve(app, door, tls).await
+        let address = door.0.local_addr()?;
+        let ready = |app: &App| tracing::info!(issuer = %app.public_url, %address, "serving");
+        serve(app, (door, tls), ready).await
     }
 }
 
@@ -72,7 +73,11 @@ impl Door {
             None => address_url(address, tls)?,
         };
         // RFC 6749 §2.3.1, §3.2: TLS wherever secrets travel. Without a certificate of our own, a proxy must speak it.
-        if !tls && !url.is_https() && !(address.ip().is_loopback() && url.is_loopback()) {
+        if tls && !url.is_https() {
+            return Err(CliError::Refused(format!("the server speaks https, so its public URL cannot be {url}")));
+        }
+        let on_this_machine = address.ip().is_loopback() && url.is_loopback();
+        if !tls && !url.is_https() && !on_this_machine {
             return Err(CliError::Refused(format!(
                 "client secrets would travel in clear to {url}; give --tls-cert and --tls-key, or an https --public-url \
                  when a proxy in front speaks TLS"
@@ -82,11 +87,21 @@ impl Door {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then lets running requests finish.
-pub(super) async fn serve(app: Arc<App>, door: Door, tls: Option<Arc<ServerConfig>>) -> Result<(), CliError> {
+/// Serves until SIGTERM or SIGINT, then lets running requests finish. Calls `ready` once a signal would be heeded.
+pub(super) async fn serve(
+    app: Arc<App>,
+    at: (Door, Option<Arc<ServerConfig>>),
+    ready: impl FnOnce(&App),
+) -> Result<(), CliError> {
+    let (door, tls) = at;
+    // A server that cannot sign should say so now, not at the first request.
+    let default = app.store.find_tenant(TenantName::DEFAULT).await?;
+    let default = default.ok_or_else(|| CliError::Refused("there is no default tenant".into()))?;
+    app.key_ring(default.id).await?.signing(Alg::Rs256, app.clock.now())?;
     telemetry::metrics();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    ready(&app);
     let background = tokio::spawn(sweep::run(app.clone()));
     let stopping = app.clone();
     let stop = async move {

@@ -1,16 +1,20 @@
 //! Client secrets (RFC 6749 §2.3.1): generated ones cost one SHA-256, chosen ones Argon2id under bounds (§10.10).
 
-use crate::app::App;
+use crate::app::{App, Attempts};
 use crate::error::{OAuthError, reason};
 use crate::store::clients::Client;
 use crate::store::secrets::StoredSecret;
 use crate::store::tenants::Tenant;
+use crate::types::clock::UnixTime;
 use crate::types::secret::{Secret, SecretHash};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 
-/// Wrong chosen secrets for one client from one address within a minute before more are refused unread. Secrets that
+/// Seconds over which wrong secrets are counted.
+const WINDOW: i64 = 60;
+
+/// Wrong chosen secrets for one client from one address within the window before more are refused unread. Secrets that
 /// were right before are still taken: throttling locks nobody out who is already at work.
 const FAILURES: u32 = 10;
 
@@ -54,20 +58,32 @@ async fn check_slow<'s>(
     }
     let (tenant, client, peer) = who;
     let key = (tenant.id, client.client_id.as_str().to_owned(), peer);
-    let failures = memory.failures.get_with(key, || Arc::new(AtomicU32::new(0)));
+    let failures = memory.failures.get_with(key, Arc::default);
     // Counted before the check and given back when it was right: parallel guesses do not slip past.
-    if failures.fetch_add(1, Ordering::SeqCst) >= FAILURES {
-        failures.fetch_sub(1, Ordering::SeqCst);
-        return Err(reason::THROTTLED.into());
-    }
+    count(&failures, app.clock.now())?;
     let found = hash_in_turn(app, secrets, readings).await;
     if !matches!(found, Ok(None)) {
-        failures.fetch_sub(1, Ordering::SeqCst);
+        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.1 = failures.1.saturating_sub(1);
     }
     let Some((secret, reading)) = found? else { return Ok(None) };
     let (Some(secret), Some(reading)) = (secrets.get(secret), readings.get(reading)) else { return Ok(None) };
     memory.known.insert(fingerprint(secret, reading), ());
     Ok(Some(secret))
+}
+
+/// Counts one more attempt within the window that runs, or refuses it.
+fn count(failures: &Attempts, now: UnixTime) -> Result<(), OAuthError> {
+    let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+    let (since, attempts) = &mut *failures;
+    if !(*since..*since + WINDOW).contains(&now) {
+        (*since, *attempts) = (now, 0);
+    }
+    if *attempts >= FAILURES {
+        return Err(reason::THROTTLED.into());
+    }
+    *attempts += 1;
+    Ok(())
 }
 
 /// Runs the slow hash beside the async threads, a bounded number at once. Answers the positions of the secret and of

@@ -26,6 +26,8 @@ const TENANT_PATHS: &[Row] = &[
     ("/jwks", || get(jwks::get).fallback(only_get)),
     ("/.well-known/oauth-authorization-server", || get(metadata::get).fallback(only_get)),
     ("/.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
+    // MSAL for Python, when its oidc_authority ends in a slash.
+    ("//.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
     ("/v2.0/.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
     ("/statuslists/{id}", || get(status_list::get).fallback(only_get)),
 ];

@@ -10,7 +10,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+/// The migrations of this version. Later ones that the database knows are let be: schema changes expand first and
+/// contract a release later, so the previous binary runs on the new schema.
+fn migrations() -> Migrator {
+    let mut migrations = sqlx::migrate!("./migrations");
+    migrations.set_ignore_missing(true);
+    migrations
+}
 
 /// How long a request waits for a connection before it is told that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,7 +103,7 @@ impl Store {
     /// Opens the database, makes it when it is a file that does not exist, and brings its schema up to date.
     ///
     /// # Errors
-    /// The file or the server cannot be reached, or holds the schema of a newer version.
+    /// The file or the server cannot be reached, or its schema cannot be brought up to date.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         match url {
             DatabaseUrl::Sqlite(path) => Self::open_sqlite(path).await,
@@ -136,7 +142,7 @@ impl Store {
             .busy_timeout(ACQUIRE_TIMEOUT);
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
         let write = pool(1).connect_with(options.clone()).await?;
-        MIGRATIONS.run(&write).await.map_err(migration)?;
+        migrations().run(&write).await.map_err(migration)?;
         let read = pool(SQLITE_READERS).connect_with(options.pragma("query_only", "ON")).await?;
         Ok(Self { db: Db::Sqlite { read, write } })
     }
@@ -152,7 +158,7 @@ impl Store {
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(options);
-        MIGRATIONS.run(&pool).await.map_err(migration)?;
+        migrations().run(&pool).await.map_err(migration)?;
         Ok(Self { db: Db::Postgres(pool) })
     }
 

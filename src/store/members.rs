@@ -74,7 +74,7 @@ impl Store {
                 "WITH RECURSIVE mine (id) AS (SELECT group_id FROM group_clients WHERE client_id = $1 \
                  UNION SELECT group_id FROM group_users WHERE user_id = $1 \
                  UNION SELECT g.group_id FROM group_groups g JOIN mine ON g.member_id = mine.id) \
-                 SELECT g.id, g.name FROM groups g JOIN mine ON mine.id = g.id WHERE g.tenant_id = $2 ORDER BY g.name",
+                 SELECT g.id, g.name FROM groups g JOIN mine ON mine.id = g.id WHERE g.tenant_id = $2",
             )
             .bind(member.uuid())
             .bind(tenant.uuid())
@@ -108,6 +108,8 @@ impl Store {
             .into_iter()
             .map(|(id, name)| MemberGroup { id: id.into(), name, roles: Vec::new(), claims: Vec::new() })
             .collect();
+        // In one order on every engine and under every collation: it is the order in tokens.
+        groups.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         let places: HashMap<Uuid, usize> = groups.iter().enumerate().map(|(at, group)| (group.id.uuid(), at)).collect();
         for (group, resource, role) in roles {
             if let Some(&at) = places.get(&group) {

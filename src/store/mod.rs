@@ -51,7 +51,12 @@ impl AdminError {
 
 impl From<sqlx::Error> for AdminError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
+        match error.as_database_error() {
+            Some(cause) if cause.is_foreign_key_violation() => {
+                Self::refused("something that the command names was deleted meanwhile; look again and repeat it")
+            }
+            _ => Self::Store(error.into()),
+        }
     }
 }
 
