@@ -111,8 +111,9 @@ async fn examine(context: &Context, checks: &mut Checks) -> Result<(), StoreErro
         checks.put("client secrets", "ok", "none ends within 30 days");
     }
     for (client, hint, end) in ending {
+        let hint = if hint.is_empty() { "a chosen one".to_owned() } else { format!("{hint}…") };
         let word = if end <= now { "ended" } else { "ends" };
-        checks.put("client secrets", "warning", format!("{hint}… of {client} {word} {}", format_time(end)));
+        checks.put("client secrets", "warning", format!("{hint} of {client} {word} {}", format_time(end)));
     }
     // The sweep waits an hour after expiry; what is older should be gone.
     match app.store.count_expired(now - 2 * 3600).await? {
