@@ -12,7 +12,12 @@ use serde::Serialize;
 const SOON: i64 = 30 * 86_400;
 
 #[derive(Args)]
-#[command(after_help = "Exit code 0 when nothing failed; warnings do not count.")]
+#[command(after_help = "\
+Examples:
+  grantor doctor
+  grantor doctor --tenant contoso --json | jq '.[] | select(.state != \"ok\")'
+
+Exit code 0 when nothing failed; warnings do not count.")]
 pub struct Doctor {}
 
 #[derive(Serialize)]

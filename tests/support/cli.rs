@@ -103,8 +103,8 @@ impl Cli {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.bare(args);
-        command.args(["--database", &self.database_url(), "--keys", &self.path("keys")]);
+        let mut command = self.bare(&["--database", &self.database_url(), "--keys", &self.path("keys")]);
+        command.args(args);
         command
     }
 
