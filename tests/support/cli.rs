@@ -304,14 +304,15 @@ impl Drop for Server {
 /// Starts `command`, a server, and reads its log until a line holds `word`; answers that line.
 pub fn log_until(command: &mut Command, word: &str) -> (Running, String) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut running = Running { child, log };
     let mut all = String::new();
     loop {
         let from = all.len();
-        assert!(log.read_line(&mut all).unwrap() > 0, "the server ended without saying '{word}': {all}");
+        assert!(running.log.read_line(&mut all).unwrap() > 0, "the server ended without saying '{word}': {all}");
         if all[from..].contains(word) {
             let line = all[from..].to_owned();
-            return (Running { child, _log: log }, line);
+            return (running, line);
         }
     }
 }
@@ -319,7 +320,7 @@ pub fn log_until(command: &mut Command, word: &str) -> (Running, String) {
 /// A process that is killed when dropped.
 pub struct Running {
     child: Child,
-    _log: BufReader<ChildStderr>,
+    log: BufReader<ChildStderr>,
 }
 
 impl Drop for Running {
