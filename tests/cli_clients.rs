@@ -150,9 +150,9 @@ async fn allow_and_deny_one_scope_and_all_of_them() {
     cli.refused(&["client", "deny", "b", &read], &["deny '<resource>/.default' first"]);
     cli.ok(&["client", "deny", "b", &all]);
     assert_eq!(allowed(&cli), json!([]));
-    cli.refused(&["client", "allow", "b", &format!("{API}/admin")], &["admin"]);
-    cli.refused(&["client", "allow", "b", "https://other.example.com/read"], &["other.example.com"]);
-    cli.refused(&["client", "allow", "b", "read"], &["resource"]);
+    for scope in [&format!("{API}/admin"), "https://other.example.com/read", "read", "openid"] {
+        cli.refused(&["client", "allow", "b", scope], &["RESOURCE/VALUE", "grantor resource list"]);
+    }
     cli.misused(&["client", "allow", "b", &format!("{read} {write}")], &["is not one scope"]);
     // Nothing of a refused command is done.
     cli.refused(&["client", "allow", "b", &read, &format!("{API}/admin")], &[]);

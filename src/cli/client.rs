@@ -313,7 +313,12 @@ pub(super) async fn permissions(
         if scope.tokens().count() != 1 {
             return Err(CliError::Usage(format!("'{word}' is not one scope")));
         }
-        let asked = scopes::resolve(&resources, &scope, &[])?;
+        let asked = scopes::resolve(&resources, &scope, &[]).map_err(|error| {
+            let said = error.description();
+            CliError::Refused(format!(
+                "{said} Write it as RESOURCE/VALUE; see what there is with: grantor resource list"
+            ))
+        })?;
         let value = if asked.all { DEFAULT } else { asked.values[0] };
         found.push(AllowedScope { resource: asked.resource.id, value: value.to_owned() });
     }
