@@ -228,6 +228,10 @@ async fn doctor_names_a_database_that_is_away_and_a_tenant_that_is_not_there() {
     let cli = Cli::new().await;
     let said = cli.run_bare(&words("doctor --json --database postgres://nobody@127.0.0.1:1/x"));
     assert_eq!((said.code, check(&said.json(), "start")[0].0), (1, "failed"), "{said:?}");
+    let said = cli.run_bare(&words("doctor --json --database nowhere.db"));
+    assert_eq!((said.code, check(&said.json(), "database")[0].0), (1, "failed"), "{said:?}");
+    assert!(!cli.folder.path().join("nowhere.db").exists(), "the database was made");
+    cli.ok(&["tenant", "list"]);
     let said = cli.run(&words("doctor --tenant nobody"));
     assert!(said.code == 1 && said.out.contains("there is no tenant 'nobody'"), "{said:?}");
 }
