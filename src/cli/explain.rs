@@ -171,7 +171,7 @@ impl Story<'_> {
                     .map(|role| {
                         let is_this = |held: &(_, String)| held.0 == resource.id && role == held.1.as_str();
                         let giving = self.membership().groups.iter().filter(|group| group.roles.iter().any(is_this));
-                        let because = giving.map(|group| self.from_group(&group.name, self.paths.to(group.id)));
+                        let because = giving.map(|group| self.by_group(&group.name, self.paths.to(group.id)));
                         let because = because.collect::<Vec<_>>().join("; ");
                         Line { name: claim.name.clone(), value: role.clone(), because }
                     })
@@ -180,7 +180,7 @@ impl Story<'_> {
             Origin::GroupClaim => {
                 let setting = self.membership().groups.iter().filter_map(|group| {
                     let (_, value) = group.claims.iter().find(|(name, _)| *name == claim.name)?;
-                    Some(format!("{} sets {value}", self.from_group(&group.name, self.paths.to(group.id))))
+                    Some(format!("{} sets {value}", self.by_group(&group.name, self.paths.to(group.id))))
                 });
                 let because = setting.collect::<Vec<_>>().join("; ");
                 vec![Line { name: claim.name.clone(), value: claim.value, because }]
@@ -188,7 +188,7 @@ impl Story<'_> {
         }
     }
 
-    fn from_group(&self, name: &str, path: &[String]) -> String {
+    fn by_group(&self, name: &str, path: &[String]) -> String {
         format!("group {name}: {}", self.way(path))
     }
 

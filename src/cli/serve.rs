@@ -72,7 +72,8 @@ impl Door {
             None => address_url(address, tls)?,
         };
         // RFC 6749 §2.3.1, §3.2: TLS wherever secrets travel. Without a certificate of our own, a proxy must speak it.
-        if !tls && !url.is_https() && !(address.ip().is_loopback() && url.is_loopback()) {
+        let on_one_machine = address.ip().is_loopback() && url.is_loopback();
+        if !(tls || url.is_https() || on_one_machine) {
             return Err(CliError::Refused(format!(
                 "client secrets would travel in clear to {url}; give --tls-cert and --tls-key, or an https --public-url \
                  when a proxy in front speaks TLS"
