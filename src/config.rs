@@ -6,7 +6,7 @@ use crate::types::duration::Seconds;
 use crate::types::uri::PublicUrl;
 use serde::Deserialize;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -101,6 +101,13 @@ pub struct Config {
 /// Listening address unless told otherwise.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
+/// What is wrong and where. The line itself is not shown: the database's URL may stand in it, with a password.
+fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(String::new(), |before| format!(" line {}:", before.matches('\n').count() + 1));
+    format!("{}:{line} {}", path.display(), error.message())
+}
+
 impl Config {
     /// Settles flags (which carry the environment), file and defaults.
     ///
@@ -110,7 +117,7 @@ impl Config {
         let file = match &flags.config {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-                toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?
+                toml::from_str(&text).map_err(|error| unreadable(path, &text, &error))?
             }
             None => File::default(),
         };

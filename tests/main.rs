@@ -4,6 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an unexpected value has failed")]
 
 mod cache; // reads from memory against changes, and how long memory is believed
+mod cli; // what every command has in common: exit codes, JSON, help, configuration
+mod cli_clients; // `grantor client` and `grantor client secret`
+mod cli_explain; // `grantor explain` and `grantor doctor`
+mod cli_groups; // `grantor group`
+mod cli_resources; // `grantor tenant` and `grantor resource`
+mod cli_serving; // `grantor serve` and `grantor quickstart`, and how a change reaches them
+mod cli_tokens; // `grantor key` and `grantor token`
 mod errors; // every error body, its table in the documentation, a database that is away
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
 mod house; // who may import whom, and how a file of ours looks

@@ -90,6 +90,18 @@ async fn migrations_run_twice_without_change() {
 }
 
 #[tokio::test]
+async fn a_schema_that_a_newer_version_expanded_is_let_be() {
+    let (test, _) = TestApp::with_client().await;
+    test.execute(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         SELECT 999999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
+    )
+    .await;
+    let older = Store::open(&test.database).await.unwrap();
+    assert!(older.find_client(test.tenant_id().await, "app").await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn two_stores_open_one_fresh_database_at_once_as_tasks_of_one_thread() {
     for _ in 0..3 {
         let folder = tempfile::tempdir().unwrap();

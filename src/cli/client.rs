@@ -221,7 +221,10 @@ impl Create {
             .iter()
             .find(|grant| self.public && !grant.for_public && parts.add_grants.iter().any(|name| name == grant.name))
         {
-            return Err(CliError::Refused(format!("a public client cannot use {}: it has no secret", refused.name)));
+            return Err(CliError::Refused(format!(
+                "a public client cannot use {}: it has no secret; leave --public or that --grant away",
+                refused.name
+            )));
         }
         let allowed = permissions(context, tenant, &self.allow).await?;
         let oid = ClientOid::from(context.app.random.uuid_v7(&context.app.clock));
@@ -267,7 +270,10 @@ impl Update {
         let client = context.find_client(tenant, &self.client).await?;
         let mut parts = parts_of(context, tenant, &self.adding).await?;
         if client.public && parts.add_grants.iter().any(|name| GRANTS.iter().any(|g| g.name == name && !g.for_public)) {
-            return Err(CliError::Refused("a public client cannot use that grant type: it has no secret".into()));
+            return Err(CliError::Refused(
+                "a public client cannot use that grant type: it has no secret; make a client without --public instead"
+                    .into(),
+            ));
         }
         parts.remove_grants = self.remove_grant;
         parts.remove_redirect_uris = self.remove_redirect_uri;
@@ -307,7 +313,12 @@ pub(super) async fn permissions(
         if scope.tokens().count() != 1 {
             return Err(CliError::Usage(format!("'{word}' is not one scope")));
         }
-        let asked = scopes::resolve(&resources, &scope, &[])?;
+        let asked = scopes::resolve(&resources, &scope, &[]).map_err(|error| {
+            let said = error.description();
+            CliError::Refused(format!(
+                "{said} Write it as RESOURCE/VALUE; see what there is with: grantor resource list"
+            ))
+        })?;
         let value = if asked.all { DEFAULT } else { asked.values[0] };
         found.push(AllowedScope { resource: asked.resource.id, value: value.to_owned() });
     }

@@ -3,7 +3,7 @@
 use super::Global;
 use super::output::Output;
 use crate::app::{App, StartError};
-use crate::config::{Config, ListenFlags};
+use crate::config::{Config, ListenFlags, TlsFiles};
 use crate::error::OAuthError;
 use crate::keys::KeyError;
 use crate::keys::rotation::RotationError;
@@ -18,6 +18,8 @@ use crate::types::clock::{Clock, UnixTime};
 use crate::types::id::{MemberId, TenantId};
 use crate::types::random::Random;
 use crate::types::uri::PublicUrl;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Why a command did not do what it was asked.
@@ -76,9 +78,16 @@ impl Context {
             listen: std::env::var("GRANTOR_LISTEN").ok().and_then(|text| text.parse().ok()),
             public_url: std::env::var("GRANTOR_PUBLIC_URL").ok(),
         };
-        let config = Config::load(&global.flags, &listen, None).map_err(CliError::Usage)?;
+        let file = |name| std::env::var_os(name).map(PathBuf::from);
+        let tls = file("GRANTOR_TLS_CERT").zip(file("GRANTOR_TLS_KEY")).map(|(cert, key)| TlsFiles { cert, key });
+        let config = Config::load(&global.flags, &listen, tls).map_err(CliError::Usage)?;
         let public_url = match &config.public_url {
             Some(url) => url.clone(),
+            // The server wants to be told where clients reach it; a command that only changes data need not care.
+            None if config.listen.ip().is_unspecified() => {
+                let port = config.listen.port();
+                address_url((Ipv4Addr::LOCALHOST, port).into(), config.tls.is_some())?
+            }
             None => address_url(config.listen, config.tls.is_some())?,
         };
         if let DatabaseUrl::Sqlite(path) = &config.database
@@ -164,7 +173,9 @@ impl Context {
             (Some(client), _) => Ok(MemberId::Client(self.find_client(tenant, client).await?.oid)),
             (None, Some(user)) => {
                 let found = self.app.store.find_user(tenant, user).await?;
-                found.map(MemberId::User).ok_or_else(|| CliError::Refused(format!("there is no user '{user}'")))
+                found.map(MemberId::User).ok_or_else(|| {
+                    CliError::Refused(format!("there is no user '{user}'; give a user name or id of this tenant"))
+                })
             }
             (None, None) => Err(CliError::Usage("name a client or a user".into())),
         }

@@ -2,8 +2,9 @@
 
 use super::Global;
 use super::context::{CliError, Context};
-use super::output::table;
-use crate::store::{Engine, StoreError};
+use super::output::{Output, table};
+use crate::config::{Config, ListenFlags};
+use crate::store::{DatabaseUrl, Engine, StoreError};
 use crate::types::clock::format_time;
 use clap::Args;
 use serde::Serialize;
@@ -12,7 +13,12 @@ use serde::Serialize;
 const SOON: i64 = 30 * 86_400;
 
 #[derive(Args)]
-#[command(after_help = "Exit code 0 when nothing failed; warnings do not count.")]
+#[command(after_help = "\
+Examples:
+  grantor doctor
+  grantor doctor --tenant contoso --json | jq '.[] | select(.state != \"ok\")'
+
+Exit code 0 when nothing failed; warnings do not count.")]
 pub struct Doctor {}
 
 #[derive(Serialize)]
@@ -28,12 +34,32 @@ impl Checks {
     fn put(&mut self, check: &'static str, state: &'static str, found: impl Into<String>) {
         self.0.push(Check { check, state, found: found.into() });
     }
+
+    fn report(&self, json: bool) -> Result<(), CliError> {
+        Output::new(json).show(&self.0, || {
+            let rows = self.0.iter().map(|row| vec![row.check.into(), row.state.into(), row.found.clone()]);
+            table(&["check", "state", "found"], rows.collect(), "")
+        });
+        match self.0.iter().filter(|check| check.state == "failed").count() {
+            0 => Ok(()),
+            failed => Err(CliError::Refused(format!("{failed} of {} checks failed; see above", self.0.len()))),
+        }
+    }
 }
 
 impl Doctor {
     pub async fn run(self, global: &Global) -> Result<(), CliError> {
         let mut checks = Checks(Vec::new());
-        let out = super::output::Output::new(global.json);
+        // Asked in the wrong folder, it must not make the database that it was to look at.
+        if let Ok(config) = Config::load(&global.flags, &ListenFlags::default(), None)
+            && let DatabaseUrl::Sqlite(path) = &config.database
+            && !path.exists()
+        {
+            let text =
+                format!("there is no database at {}; 'grantor serve' and every other command make one", path.display());
+            checks.put("database", "failed", text);
+            return checks.report(global.json);
+        }
         match Context::open(global).await {
             Ok(context) => {
                 let app = &context.app;
@@ -45,15 +71,7 @@ impl Doctor {
             }
             Err(error) => checks.put("start", "failed", error.to_string()),
         }
-        out.show(&checks.0, || {
-            let rows = checks.0.iter().map(|row| vec![row.check.into(), row.state.into(), row.found.clone()]);
-            table(&["check", "state", "found"], rows.collect(), "")
-        });
-        let failed = checks.0.iter().filter(|check| check.state == "failed").count();
-        if failed > 0 {
-            return Err(CliError::Refused(format!("{failed} of {} checks failed", checks.0.len())));
-        }
-        Ok(())
+        checks.report(global.json)
     }
 }
 
@@ -111,8 +129,9 @@ async fn examine(context: &Context, checks: &mut Checks) -> Result<(), StoreErro
         checks.put("client secrets", "ok", "none ends within 30 days");
     }
     for (client, hint, end) in ending {
+        let hint = if hint.is_empty() { "a chosen one".to_owned() } else { format!("{hint}…") };
         let word = if end <= now { "ended" } else { "ends" };
-        checks.put("client secrets", "warning", format!("{hint}… of {client} {word} {}", format_time(end)));
+        checks.put("client secrets", "warning", format!("{hint} of {client} {word} {}", format_time(end)));
     }
     // The sweep waits an hour after expiry; what is older should be gone.
     match app.store.count_expired(now - 2 * 3600).await? {

@@ -39,17 +39,19 @@ struct Line {
 impl Explain {
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
         let tenant = context.tenant().await?;
-        let client = context.find_client(tenant.id, &self.client).await?;
+        let Some(client) = context.app.store.find_client(tenant.id, &self.client).await? else {
+            return Err(no(context, &format!("there is no client '{}'; see: grantor client list", self.client)));
+        };
         let refusal = if !tenant.enabled {
-            Some("the tenant is disabled; see: grantor tenant enable".to_owned())
+            Some(format!("the tenant is disabled; see: grantor tenant enable {}", tenant.name))
         } else if !client.enabled {
             Some(format!("the client is disabled; see: grantor client enable {}", self.client))
         } else if client.public {
-            Some("it is a public client, and those cannot use client_credentials".to_owned())
+            Some("it is a public client, and those cannot use client_credentials; make one without --public".to_owned())
         } else if !client.grants.iter().any(|grant| grant == GRANT.name) {
             Some(format!(
-                "the client may not use client_credentials; see: grantor client update {} --grant",
-                self.client
+                "the client may not use {0}; see: grantor client update {1} --grant {0}",
+                GRANT.name, self.client
             ))
         } else {
             None

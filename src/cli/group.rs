@@ -140,6 +140,7 @@ pub enum ClaimCommand {
         /// Claim name
         name: ClaimName,
         /// JSON; a text stands in double quotes
+        #[arg(allow_negative_numbers = true)]
         value: ClaimValue,
     },
     /// Remove a claim

@@ -86,14 +86,21 @@ impl SecretCommand {
             }
             Self::Retire { client, secret, after } => {
                 let found = context.find_client(tenant, &client).await?;
-                let end = after.map(|time| now + time.get());
-                if !store.retire_secret(tenant, &found, (secret.into(), end), now).await? {
+                let Some(held) = found.secrets.iter().find(|held| held.id == secret.into()) else {
                     return Err(CliError::Refused(format!(
                         "the client has no secret {secret}; see: grantor client secret list {client}"
                     )));
-                }
-                let when = end.map_or("now".into(), |end| format!("at {}", format_time(end)));
-                context.out.done(true, &format!("The secret {secret} ends {when}"));
+                };
+                let end = after.map(|time| now + time.get());
+                let changed = store.retire_secret(tenant, &found, (held.id, end), now).await?;
+                // One that ends sooner keeps its end: retiring never makes a secret live longer.
+                let end = if changed { end } else { held.expires_at.or(end) };
+                let when = match end {
+                    None => "has ended".to_owned(),
+                    Some(end) if end <= now => format!("ended {}", format_time(end)),
+                    Some(end) => format!("ends {}", format_time(end)),
+                };
+                context.out.done(changed, &format!("The secret {secret} {when}"));
             }
         }
         Ok(())

@@ -61,7 +61,13 @@ fn text(argument: String) -> Result<String, CliError> {
 
 /// Finds whose token it is by its own word (`tid`), and believes it only when that tenant's key signed it.
 async fn find(context: &Context, text: &str) -> Result<(Tenant, Box<AccessToken>), CliError> {
-    let stranger = || CliError::Refused("this is no access token that this server signed".into());
+    let stranger = || {
+        CliError::Refused(
+            "this is no access token that this server signed; check that it is whole, and that --database is the one of \
+             the server that issued it"
+                .into(),
+        )
+    };
     let payload = text.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).ok_or_else(stranger)?;
     let claims: Value = serde_json::from_slice(&payload).map_err(|_| stranger())?;
     let tenant = claims["tid"].as_str().ok_or_else(stranger)?;

@@ -30,13 +30,19 @@ pub enum KeyError {
     )]
     KekMissing,
     /// It is there and is not one.
-    #[error("the key-encryption key cannot be read: it must be 32 bytes in base64")]
+    #[error(
+        "the key-encryption key cannot be read: it must be 32 bytes in base64; put the right one back into the keys folder, \
+         or into GRANTOR_KEY_ENCRYPTION_KEY"
+    )]
     KekUnreadable,
     /// Others may read it.
     #[error("{0} can be read by others than its owner; run: chmod 600 {0}")]
     KekOpen(PathBuf),
     /// A sealed key belongs to another key-encryption key.
-    #[error("the signing keys in this database were sealed under another key-encryption key")]
+    #[error(
+        "the signing keys in this database were sealed under another key-encryption key; put that one back into the keys \
+         folder, or into GRANTOR_KEY_ENCRYPTION_KEY"
+    )]
     OtherKek,
     /// A key's bytes are not what they should be.
     #[error("a signing key is damaged")]

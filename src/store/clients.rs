@@ -312,7 +312,9 @@ impl Store {
             .await?
             .rows_affected();
             if made == 0 {
-                return Err(AdminError::refused(format!("there is a client '{}' already", new.client_id)));
+                return Err(AdminError::refused(format!(
+                    "there is a client '{}' already; change it with 'grantor client update'", new.client_id
+                )));
             }
             apply_parts!(tx, new.oid, new.parts);
             for allowed in new.allowed {

@@ -132,7 +132,9 @@ impl Store {
             .await?
             .rows_affected();
             if made == 0 {
-                return Err(AdminError::refused(format!("there is a group '{}' already", new.name)));
+                return Err(AdminError::refused(format!(
+                    "there is a group '{0}' already; see: grantor group show '{0}'", new.name
+                )));
             }
         });
         Ok(())

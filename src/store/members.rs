@@ -234,7 +234,8 @@ impl Store {
                     .await?;
                     if circle.is_some() {
                         return Err(AdminError::refused(format!(
-                            "'{}' cannot be a member of '{}': the group would be inside itself", inner.name, group.name
+                            "'{0}' cannot be a member of '{1}': the group would be inside itself; see: grantor group members '{0}' \
+                             --transitive", inner.name, group.name
                         )));
                     }
                     sqlx::query("INSERT INTO group_groups (group_id, member_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")

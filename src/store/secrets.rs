@@ -85,7 +85,10 @@ impl Store {
         now: UnixTime,
     ) -> Result<(), AdminError> {
         if client.public {
-            return Err(AdminError::refused(format!("'{}' is a public client and has no secrets", client.client_id)));
+            return Err(AdminError::refused(format!(
+                "'{}' is a public client and has no secrets; make a client without --public instead",
+                client.client_id
+            )));
         }
         writing!(self, tx => {
             announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
@@ -103,7 +106,7 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a secret: at once, or at `expires_at`; answers whether the client has it.
+    /// Ends a secret: at once, or at `expires_at` unless it ends sooner; answers whether that changed anything.
     ///
     /// # Errors
     /// The database does not answer.
@@ -118,13 +121,16 @@ impl Store {
         Ok(writing!(self, tx => {
             announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
             match expires_at {
-                Some(end) => sqlx::query("UPDATE client_secrets SET expires_at = $3 WHERE client_id = $1 AND id = $2")
-                    .bind(client.oid.uuid())
-                    .bind(secret.uuid())
-                    .bind(end)
-                    .execute(&mut *tx)
-                    .await?
-                    .rows_affected(),
+                Some(end) => sqlx::query(
+                    "UPDATE client_secrets SET expires_at = $3 WHERE client_id = $1 AND id = $2 \
+                     AND (expires_at IS NULL OR expires_at > $3)",
+                )
+                .bind(client.oid.uuid())
+                .bind(secret.uuid())
+                .bind(end)
+                .execute(&mut *tx)
+                .await?
+                .rows_affected(),
                 None => sqlx::query("DELETE FROM client_secrets WHERE client_id = $1 AND id = $2")
                     .bind(client.oid.uuid())
                     .bind(secret.uuid())

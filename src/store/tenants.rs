@@ -82,7 +82,7 @@ impl Store {
             .await?
             .rows_affected();
             if made == 0 {
-                return Err(AdminError::refused(format!("there is a tenant '{name}' already")));
+                return Err(AdminError::refused(format!("there is a tenant '{name}' already; see: grantor tenant show {name}")));
             }
             super::keys::insert_key!(tx, id, key);
         });

@@ -3,6 +3,8 @@
 //!
 //! `GRANTOR_TEST_DATABASE` names a PostgreSQL server to run on; without it each test has a SQLite file.
 
+pub mod cli;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
