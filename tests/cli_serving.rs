@@ -252,7 +252,7 @@ async fn quickstart_speaks_https_with_a_certificate_of_its_own() {
     let server = cli.quickstart_with(&["--tls"]);
     assert!(server.made("token_endpoint").starts_with("https://127.0.0.1:"), "{}", server.made);
     let line = server.made["curl"]["token"].as_str().unwrap();
-    assert!(line.starts_with(&format!("curl --cacert {} -X POST", server.made("ca_file"))), "{line}");
+    assert!(line.starts_with(&format!("curl --cacert '{}' -X POST", server.made("ca_file"))), "{line}");
     let said = std::process::Command::new("sh").args(["-c", line]).output().unwrap();
     let answer: Value = serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"));
     assert_eq!(answer["token_type"], "Bearer", "{answer}");
