@@ -359,6 +359,15 @@ async fn a_database_password_is_never_shown() {
             assert!(!said.err.contains(word), "{said:?}");
         }
     }
+    // Of a database that answers too, where there is one that takes a password.
+    if let Ok(mut url) = url::Url::parse(&cli.database_url()) {
+        url.set_password(Some(word)).unwrap();
+        for line in ["doctor", "doctor --json --log debug", "tenant list --log sqlx=trace,grantor=trace"] {
+            let said = cli.run_bare(&[&words(line)[..], &["--database", url.as_str()]].concat());
+            assert_eq!(said.code, 0, "{said:?}");
+            assert!(!said.out.contains(word) && !said.err.contains(word), "{line}: {said:?}");
+        }
+    }
     cli.set("GRANTOR_DATABASE", &urls[0]);
     for line in ["--help", "doctor --help", "doctor", "doctor --nonsense"] {
         let said = cli.run_bare(&words(line));

@@ -37,6 +37,23 @@ async fn the_token_line_of_quickstart_is_the_documented_one_and_works_as_pasted(
 }
 
 #[tokio::test]
+async fn people_read_the_same_lines_that_programs_do() {
+    let cli = Cli::new().await;
+    let server = cli.quickstart();
+    let text = cli.read_until(
+        &["quickstart", "--listen", "127.0.0.1:0", "--public-url", server.made("public_url")],
+        "Stop with Ctrl-C",
+    );
+    for name in ["token", "introspect", "jwks", "revoke"] {
+        let line = server.made["curl"][name].as_str().unwrap();
+        assert_eq!(text.lines().filter(|other| *other == line).count(), 1, "{line}: {text}");
+    }
+    for name in ["client_id", "client_secret", "resource"] {
+        assert!(text.contains(server.made(name)), "{name}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn a_second_quickstart_keeps_everything() {
     let cli = Cli::new().await;
     let first = cli.quickstart();

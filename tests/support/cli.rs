@@ -108,6 +108,24 @@ impl Cli {
         command
     }
 
+    /// Starts a command over the database and the keys and reads its standard output until a line holds `word`; then
+    /// ends it. Answers what was read.
+    pub fn read_until(&self, args: &[&str], word: &str) -> String {
+        let mut child = self
+            .command(args)
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(self.path(LOG)).unwrap())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut all = String::new();
+        while !all.contains(word) && out.read_line(&mut all).unwrap() > 0 {}
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(all.contains(word), "no '{word}' in: {all}");
+        all
+    }
+
     /// Runs a command over the database and the keys.
     pub fn run(&self, args: &[&str]) -> Said {
         said(self.command(args).output().unwrap())
