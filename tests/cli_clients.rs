@@ -148,6 +148,7 @@ async fn allow_and_deny_one_scope_and_all_of_them() {
     cli.ok(&["client", "allow", "b", &all]);
     // Taking one away from all of them would change nothing.
     cli.refused(&["client", "deny", "b", &read], &["deny '<resource>/.default' first"]);
+    assert_eq!(allowed(&cli).as_array().unwrap().len(), 2, "a refused command takes nothing");
     cli.ok(&["client", "deny", "b", &all]);
     assert_eq!(allowed(&cli), json!([]));
     for scope in [&format!("{API}/admin"), "https://other.example.com/read", "read", "openid"] {

@@ -157,6 +157,24 @@ async fn only_one_resource_is_the_default() {
     assert_eq!(defaults(&cli), ["two"]);
     cli.ok(&words("resource update one --default"));
     assert_eq!(defaults(&cli), ["one"]);
+    cli.ok(&words("resource update one --default=false"));
+    assert!(defaults(&cli).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_there_cannot_be_removed() {
+    let cli = Cli::new().await;
+    cli.ok(&words("resource create api --scope read --role Reader"));
+    for (flag, hint) in [("--remove-scope raed", "no scope 'raed'"), ("--remove-role Raeder", "no role 'Raeder'")] {
+        cli.refused(&words(&format!("resource update api {flag} --scope other")), &[hint, "grantor resource show api"]);
+    }
+    assert_eq!(cli.json(&["resource", "show", "api"])["scopes"], json!(["read"]));
+    cli.ok(&words("resource update api --remove-scope read --remove-role Reader"));
+    cli.ok(&words("client create --name A --id a --redirect-uri https://a.example/cb"));
+    for flag in ["--remove-redirect-uri https://a.example/bc", "--remove-serves api"] {
+        cli.refused(&words(&format!("client update a {flag}")), &["grantor client show a"]);
+    }
+    cli.ok(&words("client update a --remove-redirect-uri https://a.example/cb"));
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use crate::support::{API, PUBLIC_URL, TestApp, TestClient, claims, jwt_part};
 use grantor::keys::rotation::RotationError;
 use grantor::store::AdminError;
-use grantor::store::clients::{AllowedScope, ClientParts, NewClient};
+use grantor::store::clients::{ClientParts, NewClient};
 use grantor::store::groups::Group;
 use grantor::store::members::Member;
+use grantor::store::permissions::AllowedScope;
 use grantor::store::resources::{NewResource, ResourceParts};
 use grantor::store::secrets::NewSecret;
 use grantor::store::tenants::Tenant;
@@ -164,7 +165,7 @@ async fn a_resource_of_one_tenant_cannot_be_asked_for_in_the_other() {
     // Not even with a row that no command would write.
     let client = test.find_client("app").await;
     let allowed = AllowedScope { resource: resource.id, value: ".default".into() };
-    test.app.store.allow_scope(test.tenant_id().await, &client, &allowed, 0).await.unwrap();
+    test.app.store.allow_scopes(test.tenant_id().await, &client, &[allowed], 0).await.unwrap();
     test.sync().await;
     test.request_token(&ours, "urn:only-there/.default").await.assert_error(400, "invalid_scope", 4002);
     test.token(&ours, SCOPE).await;

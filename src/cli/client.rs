@@ -4,7 +4,8 @@ use super::context::{CliError, Context};
 use super::output::{fields, list, table, yes};
 use super::secret::{self, SecretCommand};
 use crate::grants::GRANTS;
-use crate::store::clients::{AllowedScope, Client, ClientParts, NewClient};
+use crate::store::clients::{Client, ClientParts, NewClient};
+use crate::store::permissions::AllowedScope;
 use crate::store::secrets::NewSecret;
 use crate::tokens::scopes;
 use crate::types::clock::format_time;
@@ -178,26 +179,14 @@ impl ClientCommand {
             }
             Self::Allow { client, scopes } => {
                 let found = context.find_client(tenant, &client).await?;
-                let mut changed = false;
-                for allowed in permissions(context, tenant, &scopes).await? {
-                    changed |= store.allow_scope(tenant, &found, &allowed, now).await?;
-                }
+                let allowed = permissions(context, tenant, &scopes).await?;
+                let changed = store.allow_scopes(tenant, &found, &allowed, now).await?;
                 context.out.done(changed, &format!("The client '{client}' may have {}", scopes.join(" ")));
             }
             Self::Deny { client, scopes } => {
                 let found = context.find_client(tenant, &client).await?;
-                let mut changed = false;
-                for denied in permissions(context, tenant, &scopes).await? {
-                    // With everything allowed, taking one scope away would change nothing: say so instead.
-                    let all = found.allowed.iter().any(|held| held.resource == denied.resource && held.is_all());
-                    if all && !denied.is_all() {
-                        return Err(CliError::Refused(format!(
-                            "the client may have every scope of the resource; deny '<resource>/{DEFAULT}' first and allow \
-                             those that it shall keep"
-                        )));
-                    }
-                    changed |= store.deny_scope(tenant, &found, &denied, now).await?;
-                }
+                let denied = permissions(context, tenant, &scopes).await?;
+                let changed = store.deny_scopes(tenant, &found, &denied, now).await?;
                 context.out.done(changed, &format!("The client '{client}' may not have {}", scopes.join(" ")));
             }
             Self::Secret(command) => command.run(context, tenant).await?,
@@ -275,12 +264,36 @@ impl Update {
                     .into(),
             ));
         }
+        for (what, gone) in [
+            ("grant type", self.remove_grant.iter().find(|grant| !client.grants.contains(grant)).map(String::as_str)),
+            (
+                "redirect URI",
+                self.remove_redirect_uri.iter().map(RedirectUri::as_str).find(|uri| !holds(&client.redirect_uris, uri)),
+            ),
+        ] {
+            if let Some(gone) = gone {
+                return Err(CliError::Refused(format!(
+                    "the client has no {what} '{gone}'; see: grantor client show {}",
+                    self.client
+                )));
+            }
+        }
         parts.remove_grants = self.remove_grant;
         parts.remove_redirect_uris = self.remove_redirect_uri;
         parts.remove_serves = resources(context, tenant, &self.remove_serves).await?;
+        if parts.remove_serves.iter().any(|resource| !client.serves(*resource)) {
+            return Err(CliError::Refused(format!(
+                "the client does not serve that; see: grantor client show {}",
+                self.client
+            )));
+        }
         context.app.store.update_client(tenant, &client, (self.name.as_ref(), &parts), context.now()).await?;
         show(context, tenant, &self.client).await
     }
+}
+
+fn holds(items: &[String], wanted: &str) -> bool {
+    items.iter().any(|item| item == wanted)
 }
 
 async fn parts_of(context: &Context, tenant: TenantId, adding: &Adding) -> Result<ClientParts, CliError> {

@@ -75,7 +75,12 @@ impl Context {
     pub async fn open(global: &Global) -> Result<Self, CliError> {
         // The issuer stands in what some commands show; it is the server's own.
         let listen = ListenFlags {
-            listen: std::env::var("GRANTOR_LISTEN").ok().and_then(|text| text.parse().ok()),
+            listen: std::env::var("GRANTOR_LISTEN")
+                .ok()
+                .filter(|text| !text.is_empty())
+                .map(|text| text.parse())
+                .transpose()
+                .map_err(|error| CliError::Usage(format!("GRANTOR_LISTEN cannot be read: {error}")))?,
             public_url: std::env::var("GRANTOR_PUBLIC_URL").ok(),
         };
         let file = |name| std::env::var_os(name).map(PathBuf::from);

@@ -165,9 +165,8 @@ async fn set_up(context: &Context, keys: &Path) -> Result<Credentials, CliError>
         store.grant_role(tenant.id, &outer, (resource.id, &ROLE.parse()?), now).await?;
         store.add_member(tenant.id, &outer, Member::Group(&inner), now).await?;
         store.add_member(tenant.id, &inner, Member::Subject(MemberId::Client(client.oid)), now).await?;
-        for allowed in permissions(context, tenant.id, &[format!("{RESOURCE}/{SCOPE}")]).await? {
-            store.allow_scope(tenant.id, &client, &allowed, now).await?;
-        }
+        let allowed = permissions(context, tenant.id, &[format!("{RESOURCE}/{SCOPE}")]).await?;
+        store.allow_scopes(tenant.id, &client, &allowed, now).await?;
     }
     credentials.complete = true;
     credentials.write(&path)?;

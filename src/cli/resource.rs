@@ -89,11 +89,31 @@ pub struct Removing {
     remove_require_group: Vec<String>,
 }
 
+impl Removing {
+    /// A name that is not there is a typing mistake, and what was meant would stay.
+    fn check(&self, resource: &Resource) -> Result<(), CliError> {
+        let scope = self
+            .remove_scope
+            .iter()
+            .map(ScopeValue::as_str)
+            .find(|scope| !resource.scopes.iter().any(|held| held == scope));
+        let role =
+            self.remove_role.iter().map(RoleName::as_str).find(|role| !resource.roles.iter().any(|held| held == role));
+        match scope.map(|scope| ("scope", scope)).or(role.map(|role| ("role", role))) {
+            Some((what, name)) => Err(CliError::Refused(format!(
+                "the resource has no {what} '{name}'; see: grantor resource show {}",
+                resource.identifier
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
 #[derive(Args)]
 pub struct Settings {
-    /// Use it when a request names no resource
-    #[arg(long)]
-    default: bool,
+    /// Use it when a request names no resource; with =false, no longer
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    default: Option<bool>,
     /// Signature algorithm: RS256, PS256, ES256 or EdDSA [default: RS256]
     #[arg(long)]
     alg: Option<Alg>,
@@ -128,7 +148,7 @@ impl Settings {
         let claims_profile = self.claims_profile.unwrap_or(ClaimsProfile::Standard);
         let format = if claims_profile == ClaimsProfile::Entra { GroupFormat::Id } else { GroupFormat::Name };
         Ok(ResourceSettings {
-            is_default: self.default,
+            is_default: self.default.unwrap_or(false),
             alg: self.alg.unwrap_or(Alg::Rs256),
             lifetime: self.lifetime()?.unwrap_or(3600),
             groups: self.groups.unwrap_or(GroupsPolicy::All),
@@ -140,7 +160,7 @@ impl Settings {
 
     fn changes(&self) -> Result<SettingChanges, CliError> {
         Ok(SettingChanges {
-            is_default: self.default.then_some(true),
+            is_default: self.default,
             alg: self.alg,
             lifetime: self.lifetime()?,
             groups: self.groups,
@@ -181,6 +201,7 @@ impl ResourceCommand {
             Self::Show { id } => show(context, &context.find_resource(tenant, &id).await?),
             Self::Update { id, parts, removing, settings } => {
                 let resource = context.find_resource(tenant, &id).await?;
+                removing.check(&resource)?;
                 let changes = settings.changes()?;
                 let parts = parts_of(context, tenant, parts, Some(removing)).await?;
                 if let Some(alg) = changes.alg {

@@ -1,12 +1,12 @@
 //! OAuth clients: who they are and what they may have.
 
 use super::changes::Noun;
+use super::permissions::AllowedScope;
 use super::secrets::StoredSecret;
 use super::{AdminError, Store, StoreError, announce, reading, writing};
 use crate::types::clock::UnixTime;
 use crate::types::id::{ClientOid, ResourceId, TenantId};
 use crate::types::name::{ClientId, DisplayName};
-use crate::types::scope;
 use crate::types::uri::RedirectUri;
 use serde::Serialize;
 use uuid::Uuid;
@@ -36,22 +36,6 @@ pub struct Client {
     pub secrets: Vec<StoredSecret>,
     /// When it was made.
     pub created_at: UnixTime,
-}
-
-/// A permission of a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AllowedScope {
-    /// Where.
-    pub resource: ResourceId,
-    /// One scope of the resource, or `.default` for all of them, later ones too.
-    pub value: String,
-}
-
-impl AllowedScope {
-    /// True when it stands for every scope of its resource.
-    pub fn is_all(&self) -> bool {
-        self.value == scope::DEFAULT
-    }
 }
 
 impl Client {
@@ -163,20 +147,6 @@ macro_rules! apply_parts {
                 .await?;
         }
     }};
-}
-
-macro_rules! insert_allowed {
-    ($tx:ident, $oid:expr, $allowed:expr) => {
-        sqlx::query(
-            "INSERT INTO client_scopes (client_id, resource_id, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        )
-        .bind($oid.uuid())
-        .bind($allowed.resource.uuid())
-        .bind(&$allowed.value)
-        .execute(&mut *$tx)
-        .await?
-        .rows_affected()
-    };
 }
 
 impl Store {
@@ -318,7 +288,7 @@ impl Store {
             }
             apply_parts!(tx, new.oid, new.parts);
             for allowed in new.allowed {
-                insert_allowed!(tx, new.oid, allowed);
+                super::permissions::insert_allowed!(tx, new.oid, allowed);
             }
             if let Some(secret) = new.secret {
                 super::secrets::insert_secret!(tx, new.oid, secret, now);
@@ -389,47 +359,6 @@ impl Store {
             sqlx::query("DELETE FROM clients WHERE tenant_id = $1 AND id = $2")
                 .bind(tenant.uuid())
                 .bind(client.oid.uuid())
-                .execute(&mut *tx)
-                .await?
-                .rows_affected()
-        }) > 0)
-    }
-
-    /// Lets the client have a scope; answers whether that is new.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn allow_scope(
-        &self,
-        tenant: TenantId,
-        client: &Client,
-        allowed: &AllowedScope,
-        now: UnixTime,
-    ) -> Result<bool, AdminError> {
-        Ok(writing!(self, tx => {
-            announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
-            insert_allowed!(tx, client.oid, allowed)
-        }) > 0)
-    }
-
-    /// Takes a scope from the client, or with `.default` every scope of the resource; answers whether it had any.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn deny_scope(
-        &self,
-        tenant: TenantId,
-        client: &Client,
-        denied: &AllowedScope,
-        now: UnixTime,
-    ) -> Result<bool, AdminError> {
-        Ok(writing!(self, tx => {
-            announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
-            sqlx::query("DELETE FROM client_scopes WHERE client_id = $1 AND resource_id = $2 AND (value = $3 OR $4)")
-                .bind(client.oid.uuid())
-                .bind(denied.resource.uuid())
-                .bind(&denied.value)
-                .bind(denied.is_all())
                 .execute(&mut *tx)
                 .await?
                 .rows_affected()

@@ -12,6 +12,7 @@ pub mod groups;
 pub mod keys;
 pub mod leases;
 pub mod members;
+pub mod permissions;
 pub mod resources;
 pub mod revocations;
 pub mod secrets;

@@ -14,9 +14,10 @@ use grantor::app::App;
 use grantor::config::{Config, Flags, ListenFlags};
 use grantor::server::router::router;
 use grantor::store::DatabaseUrl;
-use grantor::store::clients::{AllowedScope, Client, ClientParts, NewClient};
+use grantor::store::clients::{Client, ClientParts, NewClient};
 use grantor::store::groups::Group;
 use grantor::store::members::Member;
+use grantor::store::permissions::AllowedScope;
 use grantor::store::resources::{
     NewResource, Resource, ResourceParts, ResourceSettings, ResourceUpdate, SettingChanges,
 };
