@@ -1,7 +1,7 @@
 //! What every command has in common: exit codes, where results and errors go, `--json`, `--help`, configuration.
 
 use crate::support::cli::{Cli, words};
-use serde_json::Value;
+use crate::support::holds_null;
 
 /// Every noun and verb.
 const COMMANDS: &[&str] = &[
@@ -104,15 +104,6 @@ const STORY: &[&str] = &[
     "client delete billing",
     "resource delete https://x.example.com",
 ];
-
-fn holds_null(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.iter().any(holds_null),
-        Value::Object(members) => members.values().any(holds_null),
-        _ => false,
-    }
-}
 
 #[tokio::test]
 async fn json_is_one_line_without_null_members_on_every_command() {

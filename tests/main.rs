@@ -15,7 +15,8 @@ mod errors; // every error body, its table in the documentation, a database that
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
 mod house; // who may import whom, and how a file of ours looks
 mod keys; // rotation, and private keys at rest
-mod rfc6749_token; // RFC 6749 §3.2, §4.4, §5: the token endpoint
+mod rfc6749_client_authentication; // RFC 6749 §2: how clients prove who they are
+mod rfc6749_token; // RFC 6749 §3, §4.4, §5, §10: the token endpoint
 mod rfc6750_bearer; // RFC 6750: bearer tokens at the groups endpoint
 mod rfc7009_revocation; // RFC 7009: revocation of access tokens
 mod rfc7517_jwks; // RFC 7517: the published keys

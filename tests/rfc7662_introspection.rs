@@ -1,8 +1,8 @@
 //! RFC 7662: introspection.
 
-use crate::support::{API, PUBLIC_URL, TestApp, TestClient, claims};
+use crate::support::{API, PUBLIC_URL, TestApp, TestClient, claims, holds_null};
 use grantor::types::policy::ClaimsProfile;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const INTROSPECT: &str = "/oauth2/v2.0/introspect";
 
@@ -12,15 +12,6 @@ async fn with_token() -> (TestApp, TestClient, TestClient, String) {
     let server = test.serving_client("server", API).await;
     let token = test.token(&client, &format!("{API}/.default")).await;
     (test, client, server, token)
-}
-
-fn holds_null(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.iter().any(holds_null),
-        Value::Object(members) => members.values().any(holds_null),
-        _ => false,
-    }
 }
 
 // M072

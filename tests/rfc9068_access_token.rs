@@ -1,6 +1,6 @@
 //! RFC 9068: JWT access tokens, in the standard shape and in Entra's.
 
-use crate::support::{API, PUBLIC_URL, TestApp, TestClient, claims, jwt_part};
+use crate::support::{API, PUBLIC_URL, TestApp, TestClient, claims, holds_null, jwt_part};
 use grantor::store::resources::ResourceSettings;
 use grantor::types::alg::Alg;
 use grantor::types::policy::{ClaimsProfile, GroupFormat};
@@ -151,15 +151,6 @@ async fn s2_2_the_claims_of_the_entra_profile() {
     assert_eq!((&claims["sub"], &claims["oid"]), (&json!(oid), &json!(oid)));
     for group in claims["groups"].as_array().unwrap() {
         assert!(group.as_str().unwrap().parse::<uuid::Uuid>().is_ok());
-    }
-}
-
-fn holds_null(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.iter().any(holds_null),
-        Value::Object(members) => members.values().any(holds_null),
-        _ => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `grantor client`.
 
-use super::context::{CliError, Context};
+use super::context::{CliError, Context, Page};
 use super::output::{fields, list, table, yes};
 use super::secret::{self, SecretCommand};
 use crate::grants::GRANTS;
@@ -33,14 +33,7 @@ pub enum ClientCommand {
     #[command(after_help = CREATE_EXAMPLES)]
     Create(Create),
     /// List clients
-    List {
-        /// Begin after this client id
-        #[arg(long, default_value = "")]
-        after: String,
-        /// At most so many
-        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..=10_000))]
-        limit: i64,
-    },
+    List(Page),
     /// Show a client; never its secrets
     Show {
         /// Client id
@@ -152,7 +145,7 @@ impl ClientCommand {
         let (store, now) = (&context.app.store, context.now());
         match self {
             Self::Create(create) => create.run(context, tenant).await?,
-            Self::List { after, limit } => {
+            Self::List(Page { after, limit }) => {
                 let clients = store.list_clients(tenant, &after, limit).await?;
                 context.out.show(&clients, || {
                     let rows = clients.iter().map(|client| {

@@ -58,6 +58,17 @@ impl From<OAuthError> for CliError {
     }
 }
 
+/// Which part of a long list is shown.
+#[derive(clap::Args)]
+pub struct Page {
+    /// Begin after this name
+    #[arg(long, default_value = "", value_name = "NAME")]
+    pub after: String,
+    /// At most so many
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    pub limit: i64,
+}
+
 /// What a command works with.
 pub struct Context {
     /// The application.

@@ -1,6 +1,6 @@
 //! `grantor group`.
 
-use super::context::{CliError, Context};
+use super::context::{CliError, Context, Page};
 use super::output::{fields, list, table};
 use crate::store::groups::Group;
 use crate::store::members::Member;
@@ -31,14 +31,7 @@ pub enum GroupCommand {
         description: String,
     },
     /// List groups
-    List {
-        /// Begin after this name
-        #[arg(long, default_value = "")]
-        after: String,
-        /// At most so many
-        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..=10_000))]
-        limit: i64,
-    },
+    List(Page),
     /// Show a group with its owners, claims and roles
     Show {
         /// Name or id
@@ -188,7 +181,7 @@ impl GroupCommand {
                 store.create_group(tenant, &group).await?;
                 show(context, &group).await?;
             }
-            Self::List { after, limit } => {
+            Self::List(Page { after, limit }) => {
                 let groups = store.list_groups(tenant, &after, limit).await?;
                 context.out.show(&groups, || {
                     let rows = groups

@@ -1,6 +1,6 @@
 //! `grantor tenant`.
 
-use super::context::{CliError, Context};
+use super::context::{CliError, Context, Page};
 use super::output::{fields, table, yes};
 use crate::store::tenants::Tenant;
 use crate::types::clock::format_time;
@@ -17,14 +17,7 @@ pub enum TenantCommand {
         name: String,
     },
     /// List tenants
-    List {
-        /// Begin after this name
-        #[arg(long, default_value = "")]
-        after: String,
-        /// At most so many
-        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..=10_000))]
-        limit: i64,
-    },
+    List(Page),
     /// Show a tenant
     Show {
         /// Name or id
@@ -59,7 +52,7 @@ impl TenantCommand {
                 context.app.create_tenant(&name).await?;
                 show(context, &context.find_tenant(name.as_str()).await?);
             }
-            Self::List { after, limit } => {
+            Self::List(Page { after, limit }) => {
                 let tenants = store.list_tenants(&after, limit).await?;
                 context.out.show(&tenants, || {
                     let rows = tenants.iter().map(|tenant| {

@@ -515,3 +515,13 @@ pub fn jwt_part(token: &str, part: usize) -> Value {
 pub fn claims(token: &str) -> Value {
     jwt_part(token, 1)
 }
+
+/// True when there is a null anywhere: several client libraries refuse a whole answer for one.
+pub fn holds_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(holds_null),
+        Value::Object(members) => members.values().any(holds_null),
+        _ => false,
+    }
+}
