@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::error::OAuthError;
 use crate::keys::rotation::{Keysmith, RotationError};
 use crate::keys::seal::Kek;
-use crate::keys::{KeyError, KeyRing};
+use crate::keys::{self, KeyError, KeyRing};
 use crate::store::cache::{Applied, Cached, Directory};
 use crate::store::leases::StatusLeases;
 use crate::store::tenants::Tenant;
@@ -89,6 +89,7 @@ pub struct App {
     /// Subjects whose groups did not fit into a token, so that each is warned of once in a while.
     pub overage_warned: Cache<(ClientOid, ResourceId), ()>,
     kek: Option<Kek>,
+    kek_fits: bool,
     key_rings: Cached<TenantId, KeyRing>,
     secret_uses: Mutex<HashMap<SecretId, UnixTime>>,
     syncing: tokio::sync::Mutex<()>,
@@ -111,13 +112,17 @@ impl App {
             Ok(text) => Some(Kek::from_base64(&text)?),
             Err(_) => Kek::load(&config.keys)?,
         };
+        let oldest = store.oldest_key().await?;
         // Making a new one while sealed keys exist would only hide that the right one is missing.
         let kek = match kek {
-            None if !store.has_keys().await? => Some(Kek::create(&config.keys, &random)?),
+            None if oldest.is_none() => Some(Kek::create(&config.keys, &random)?),
             // Another process that started at the same moment may have made key and keys since the first look.
             None => Kek::load(&config.keys)?,
             found => found,
         };
+        // And a key sealed under another one beside those that are there would be of no use to any server.
+        let fits = |kek: &Kek| oldest.as_ref().is_none_or(|(tenant, key)| keys::check(*tenant, key, kek).is_ok());
+        let kek_fits = kek.as_ref().is_some_and(fits);
         let max_age = Duration::from_secs(config.cache_max_age.get().unsigned_abs());
         let applied = Applied::new(store.revision().await?, max_age);
         let app = Arc::new(Self {
@@ -134,6 +139,7 @@ impl App {
             },
             overage_warned: Cache::builder().max_capacity(REMEMBERED).time_to_live(Duration::from_secs(600)).build(),
             kek,
+            kek_fits,
             key_rings: Cached::new(TENANTS, applied),
             secret_uses: Mutex::default(),
             syncing: tokio::sync::Mutex::default(),
@@ -173,10 +179,18 @@ impl App {
     /// What makes keys.
     ///
     /// # Errors
-    /// The key-encryption key is missing.
+    /// The key-encryption key is missing, or not the one under which the stored keys are sealed.
     pub fn keysmith(&self) -> Result<Keysmith<'_>, KeyError> {
-        let kek = self.kek.as_ref().ok_or(KeyError::KekMissing)?;
+        let kek = self.kek()?;
         Ok(Keysmith { store: &self.store, kek, random: &self.random, schedule: self.config.rotation })
+    }
+
+    fn kek(&self) -> Result<&Kek, KeyError> {
+        match &self.kek {
+            None => Err(KeyError::KekMissing),
+            Some(_) if !self.kek_fits => Err(KeyError::OtherKek),
+            Some(kek) => Ok(kek),
+        }
     }
 
     /// The tenant's keys.
@@ -185,7 +199,7 @@ impl App {
     /// The database does not answer, or a key cannot be opened.
     pub async fn key_ring(&self, tenant: TenantId) -> Result<Arc<KeyRing>, OAuthError> {
         let load = async {
-            let kek = self.kek.as_ref().ok_or(KeyError::KekMissing)?;
+            let kek = self.kek()?;
             let stored = self.store.list_keys(tenant, self.clock.now()).await?;
             Ok::<_, OAuthError>(Some(KeyRing::open(tenant, &stored, kek)?))
         };
@@ -230,6 +244,18 @@ impl App {
         }
         applied.seen_now();
         Ok(())
+    }
+
+    /// Makes sure that a refusal which rests on memory is still true: looks at the log once more, and answers whether
+    /// anything changed, so that the request is worth another try.
+    ///
+    /// # Errors
+    /// The database does not answer: then nobody can say whether the refusal is right.
+    pub async fn catch_up(&self) -> Result<bool, StoreError> {
+        let applied = self.directory.applied();
+        let before = applied.revision();
+        self.sync().await?;
+        Ok(applied.revision() != before)
     }
 
     /// Remembers that a secret was used; written down later by [`App::flush_secret_uses`].

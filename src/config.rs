@@ -27,11 +27,15 @@ pub struct Flags {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ListenFlags {
     /// Address and port to listen on [default: 127.0.0.1:8080]
-    #[arg(long, env = "GRANTOR_LISTEN", hide_env_values = true, value_name = "ADDRESS")]
+    #[arg(long, env = "GRANTOR_LISTEN", hide_env_values = true, value_name = "ADDRESS", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Where clients reach the server; the issuer is built from it [default: the listening address]
     #[arg(long, env = "GRANTOR_PUBLIC_URL", hide_env_values = true, value_name = "URL")]
     pub public_url: Option<String>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
 /// A certificate and its key, both PEM files.
@@ -143,6 +147,10 @@ impl Config {
                 crate::keys::JWKS_MAX_AGE
             ));
         }
+        let connections = file.server.connections.unwrap_or(10_000);
+        if connections == 0 {
+            return Err("server.connections must be at least 1".into());
+        }
         Ok(Self {
             database: database.parse().map_err(|error: crate::types::Invalid| error.to_string())?,
             keys: flags.keys.clone().or(file.keys).unwrap_or_else(|| "keys".into()),
@@ -151,7 +159,7 @@ impl Config {
                 .map(|url| url.parse().map_err(|error: crate::types::Invalid| error.to_string()))
                 .transpose()?,
             tls,
-            connections: file.server.connections.unwrap_or(10_000),
+            connections,
             rotation,
             cache_max_age: file.cache.max_age.unwrap_or(Seconds::of(600)),
         })

@@ -169,6 +169,12 @@ impl OAuthError {
         self
     }
 
+    /// The same unless a cause is known already. What it quotes comes from outside, so it is cut short.
+    #[must_use]
+    pub fn because_unless_known(self, cause: impl FnOnce() -> String) -> Self {
+        if self.cause.is_some() { self } else { self.because(cause().chars().take(200).collect::<String>()) }
+    }
+
     /// For a wrong method: what the endpoint takes instead (RFC 9110 §15.5.6).
     pub fn wrong_method(allow: &'static str) -> Self {
         Self { allow: Some(allow), ..Self::from(reason::METHOD_NOT_ALLOWED) }
@@ -177,6 +183,16 @@ impl OAuthError {
     /// Why.
     pub fn reason(&self) -> &'static Reason {
         self.reason
+    }
+
+    /// True when the refusal rests on what the directory holds, which is read through memory.
+    pub fn rests_on_directory(&self) -> bool {
+        matches!(self.reason.code, 1009 | 2002 | 2005 | 2006 | 2009 | 3002 | 3003 | 4002..=4009)
+    }
+
+    /// What of the request it is about.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
     }
 
     /// What the log may know.

@@ -19,8 +19,14 @@ pub enum LogFormat {
 /// # Errors
 /// The filter cannot be read; the text says why.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
+    let known = ["off", "error", "warn", "info", "debug", "trace"];
+    if !filter.contains(['=', ',']) && !known.contains(&filter.to_ascii_lowercase().as_str()) {
+        return Err(format!("the log level '{filter}' is none of {}", known.join(", ")));
+    }
     let filter =
         EnvFilter::try_new(filter).map_err(|error| format!("the log filter '{filter}' cannot be read: {error}"))?;
+    // It repeats what it does not understand of a postgres:// URL, and that may be a password.
+    let filter = filter.add_directive("sqlx_postgres::options=off".parse().map_err(|_| "a fixed filter failed")?);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

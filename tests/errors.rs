@@ -4,6 +4,7 @@ use crate::support::{API, Reply, TestApp, TestClient, basic};
 use axum::body::Body;
 use axum::http::Request;
 use grantor::error::{OAuthError, REASONS, Reason};
+use grantor::store::permissions::AllowedScope;
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -234,10 +235,31 @@ async fn a_database_that_is_away_is_503_with_retry_after_and_never_a_4xx() {
     assert_away("warm groups", &test.get_as("/oauth2/v2.0/groups", &token).await);
     assert_away("warm readyz", &test.get("/readyz").await);
     assert_away("unknown client", &test.request_token(&TestClient { id: "unknown".into(), ..wrong }, "").await);
+    // A refusal out of memory would be a guess: the secret or the scope may be new.
+    let wrong = TestClient { secret: "grcs_wrong".into(), ..client.clone() };
+    assert_away("warm wrong secret", &test.request_token(&wrong, "").await);
+    assert_away("warm unknown scope", &test.request_token(&client, "https://new.example.com/.default").await);
+    assert_away("warm wrong secret at introspect", &test.post_as("/introspect", &wrong, &form).await);
     // The main job goes on from memory.
     let reply = test.request_token(&client, &format!("{API}/.default")).await;
     assert_eq!(reply.status.as_u16(), 200, "{}", reply.text());
     assert_eq!(test.get("/jwks").await.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn a_refusal_looks_once_more_whether_something_changed() {
+    let (test, client) = TestApp::with_client().await;
+    let second = test.second_server().await;
+    assert_eq!(second.request_token(&client, &format!("{API}/read")).await.status.as_u16(), 200);
+    // Made at the first server; the second one was told nothing, and must not refuse what is right by now.
+    test.resource("https://new.example.com", |_| ()).await;
+    let resource = test.find_resource("https://new.example.com").await;
+    let allowed = [AllowedScope { resource: resource.id, value: ".default".into() }];
+    let found = test.find_client(&client.id).await;
+    test.app.store.allow_scopes(test.tenant_id().await, &found, &allowed, test.clock.now()).await.unwrap();
+    let reply = second.request_token(&client, "https://new.example.com/read").await;
+    assert_eq!(reply.status.as_u16(), 200, "{}", reply.text());
+    second.request_token(&client, "https://new.example.com/other").await.assert_error(400, "invalid_scope", 4002);
 }
 
 #[test]

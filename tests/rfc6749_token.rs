@@ -119,6 +119,11 @@ async fn s3_2_parameters_come_form_encoded() {
     ] {
         send(content_type, body).await.assert_error(400, "invalid_request", 1002);
     }
+    // What two programs could understand differently.
+    for (name, value) in [("content-type", "application/json"), ("content-encoding", "gzip")] {
+        test.post_raw(TOKEN, &[(name, value)], body_of(&client)).await.assert_error(400, "invalid_request", 1002);
+    }
+    assert_issued(&test.post_raw(TOKEN, &[("content-encoding", "identity")], body_of(&client)).await);
 }
 
 #[tokio::test]
@@ -199,7 +204,7 @@ async fn s3_3_scope_is_case_sensitive_order_free_and_of_the_allowed_characters()
     for bad in ["re\"ad", "re\\ad", "read\twrite", "read\nwrite", "rèad", "\u{7f}", "read\0"] {
         test.request_token(&client, &format!("{API}/{bad}")).await.assert_error(400, "invalid_scope", 4001);
     }
-    let long = format!("{API}/read ").repeat(400);
+    let long = format!("{API}/read ").repeat(1200);
     test.request_token(&client, &long).await.assert_error(400, "invalid_scope", 4001);
 }
 

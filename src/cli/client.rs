@@ -1,7 +1,7 @@
 //! `grantor client`.
 
 use super::context::{CliError, Context, Page};
-use super::output::{fields, list, table, yes};
+use super::output::{fields, list, more, table, yes};
 use super::secret::{self, SecretCommand};
 use crate::grants::GRANTS;
 use crate::store::clients::{Client, ClientParts, NewClient};
@@ -11,7 +11,7 @@ use crate::tokens::scopes;
 use crate::types::clock::format_time;
 use crate::types::id::{ClientOid, ResourceId, TenantId};
 use crate::types::name::{ClientId, DisplayName};
-use crate::types::scope::{DEFAULT, Scope};
+use crate::types::scope::{DEFAULT, OPENID_SCOPES, Scope};
 use crate::types::secret::Secret;
 use crate::types::uri::RedirectUri;
 use clap::builder::PossibleValuesParser;
@@ -146,7 +146,8 @@ impl ClientCommand {
         match self {
             Self::Create(create) => create.run(context, tenant).await?,
             Self::List(Page { after, limit }) => {
-                let clients = store.list_clients(tenant, &after, limit).await?;
+                let mut clients = store.list_clients(tenant, &after, limit + 1).await?;
+                more(&mut clients, limit, |client| client.client_id.as_str());
                 context.out.show(&clients, || {
                     let rows = clients.iter().map(|client| {
                         vec![
@@ -173,14 +174,14 @@ impl ClientCommand {
             Self::Allow { client, scopes } => {
                 let found = context.find_client(tenant, &client).await?;
                 let allowed = permissions(context, tenant, &scopes).await?;
-                let changed = store.allow_scopes(tenant, &found, &allowed, now).await?;
-                context.out.done(changed, &format!("The client '{client}' may have {}", scopes.join(" ")));
+                let changed = store.allow_scopes(tenant, &found, &allowed.scopes, now).await?;
+                context.out.done(changed, &format!("The client '{client}' may have {}", allowed.names.join(" ")));
             }
             Self::Deny { client, scopes } => {
                 let found = context.find_client(tenant, &client).await?;
                 let denied = permissions(context, tenant, &scopes).await?;
-                let changed = store.deny_scopes(tenant, &found, &denied, now).await?;
-                context.out.done(changed, &format!("The client '{client}' may not have {}", scopes.join(" ")));
+                let changed = store.deny_scopes(tenant, &found, &denied.scopes, now).await?;
+                context.out.done(changed, &format!("The client '{client}' may not have {}", denied.names.join(" ")));
             }
             Self::Secret(command) => command.run(context, tenant).await?,
         }
@@ -208,7 +209,7 @@ impl Create {
                 refused.name
             )));
         }
-        let allowed = permissions(context, tenant, &self.allow).await?;
+        let allowed = permissions(context, tenant, &self.allow).await?.scopes;
         let oid = ClientOid::from(context.app.random.uuid_v7(&context.app.clock));
         // Unless chosen, the client id is random: it should not tell when the client was made.
         let client_id = match self.id {
@@ -232,10 +233,10 @@ impl Create {
 
 /// Shows a new client with its secret, this once.
 fn created(context: &Context, new: &NewClient<'_>, secret: Option<&(Secret, NewSecret)>) {
-    let shown = secret.map(|(secret, _)| secret.expose());
+    let shown = secret.and_then(|(secret, stored)| secret::to_show(secret, stored));
     let mut value = json!({ "client_id": new.client_id, "oid": new.oid, "name": new.name, "public": new.public });
-    if let Some(secret) = shown {
-        value["client_secret"] = secret.into();
+    if let Some((secret, _)) = secret {
+        value["client_secret"] = secret.expose().into();
     }
     context.out.show(&value, || {
         let mut lines = vec![("Client id", new.client_id.to_string())];
@@ -306,16 +307,28 @@ async fn resources(context: &Context, tenant: TenantId, words: &[String]) -> Res
     Ok(found)
 }
 
+/// Scopes that were found, with the names that they have whatever way they were written.
+pub(super) struct Permissions {
+    pub(super) scopes: Vec<AllowedScope>,
+    names: Vec<String>,
+}
+
 /// Scopes as people write them, found the way a token request finds them.
 pub(super) async fn permissions(
     context: &Context,
     tenant: TenantId,
     words: &[String],
-) -> Result<Vec<AllowedScope>, CliError> {
+) -> Result<Permissions, CliError> {
     let resources = context.app.store.list_resources(tenant).await?;
-    let mut found = Vec::with_capacity(words.len());
+    let mut found = Permissions { scopes: Vec::with_capacity(words.len()), names: Vec::with_capacity(words.len()) };
     for word in words {
         let scope: Scope = word.parse()?;
+        if scope.tokens().any(|token| OPENID_SCOPES.contains(&token)) {
+            return Err(CliError::Refused(format!(
+                "'{word}' asks for identity, not for a resource, and needs no permission. Write RESOURCE/VALUE; see what \
+                 there is with: grantor resource list"
+            )));
+        }
         if scope.tokens().count() != 1 {
             return Err(CliError::Usage(format!("'{word}' is not one scope")));
         }
@@ -326,7 +339,8 @@ pub(super) async fn permissions(
             ))
         })?;
         let value = if asked.all { DEFAULT } else { asked.values[0] };
-        found.push(AllowedScope { resource: asked.resource.id, value: value.to_owned() });
+        found.scopes.push(AllowedScope { resource: asked.resource.id, value: value.to_owned() });
+        found.names.push(format!("{}/{value}", asked.resource.identifier));
     }
     Ok(found)
 }

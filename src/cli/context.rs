@@ -16,6 +16,7 @@ use crate::store::{AdminError, StoreError};
 use crate::types::Invalid;
 use crate::types::clock::{Clock, UnixTime};
 use crate::types::id::{MemberId, TenantId};
+use crate::types::name::TenantName;
 use crate::types::random::Random;
 use crate::types::uri::PublicUrl;
 use std::net::Ipv4Addr;
@@ -144,7 +145,7 @@ impl Context {
     /// There is none.
     pub async fn find_tenant(&self, word: &str) -> Result<Tenant, CliError> {
         let found = self.app.store.find_tenant(word).await?;
-        found.ok_or_else(|| missing("tenant", word))
+        found.ok_or_else(|| self.missing("tenant", word))
     }
 
     /// A client by client id.
@@ -153,7 +154,7 @@ impl Context {
     /// There is none.
     pub async fn find_client(&self, tenant: TenantId, word: &str) -> Result<Client, CliError> {
         let found = self.app.store.find_client(tenant, word).await?;
-        found.ok_or_else(|| missing("client", word))
+        found.ok_or_else(|| self.missing("client", word))
     }
 
     /// A group by name or id.
@@ -162,7 +163,7 @@ impl Context {
     /// There is none.
     pub async fn find_group(&self, tenant: TenantId, word: &str) -> Result<Group, CliError> {
         let found = self.app.store.find_group(tenant, word).await?;
-        found.ok_or_else(|| missing("group", word))
+        found.ok_or_else(|| self.missing("group", word))
     }
 
     /// A resource by identifier.
@@ -172,7 +173,14 @@ impl Context {
     pub async fn find_resource(&self, tenant: TenantId, identifier: &str) -> Result<Resource, CliError> {
         let resources = self.app.store.list_resources(tenant).await?;
         let found = resources.into_iter().find(|resource| resource.identifier.as_str() == identifier);
-        found.ok_or_else(|| missing("resource", identifier))
+        found.ok_or_else(|| self.missing("resource", identifier))
+    }
+
+    /// The refusal for a thing that is not there.
+    pub fn missing(&self, noun: &str, word: &str) -> CliError {
+        let elsewhere = noun != "tenant" && self.tenant_word != TenantName::DEFAULT;
+        let tenant = if elsewhere { format!(" --tenant {}", self.tenant_word) } else { String::new() };
+        CliError::Refused(format!("there is no {noun} '{word}'; see: grantor {noun} list{tenant}"))
     }
 
     /// A client or user.
@@ -209,8 +217,4 @@ pub fn address_url(listen: std::net::SocketAddr, tls: bool) -> Result<PublicUrl,
         )));
     }
     Ok(format!("{}://{listen}", if tls { "https" } else { "http" }).parse()?)
-}
-
-fn missing(noun: &str, word: &str) -> CliError {
-    CliError::Refused(format!("there is no {noun} '{word}'; see: grantor {noun} list"))
 }

@@ -3,15 +3,17 @@
 
 use super::context::{CliError, Context};
 use super::output::table;
-use crate::error::OAuthError;
+use crate::error::{OAuthError, Reason, reason};
 use crate::grants::client_credentials::{self, GRANT, Wanted};
 use crate::store::clients::Client;
 use crate::store::members::{MemberPaths, Membership};
 use crate::store::resources::Resource;
+use crate::store::tenants::Tenant;
 use crate::tokens::claims::{self, Claim, Origin};
 use crate::tokens::issue::{self, Issuance};
+use crate::types::clock::UnixTime;
 use crate::types::id::MemberId;
-use crate::types::policy::GroupFormat;
+use crate::types::policy::{ClaimsProfile, GroupFormat};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -40,24 +42,11 @@ impl Explain {
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
         let tenant = context.tenant().await?;
         let Some(client) = context.app.store.find_client(tenant.id, &self.client).await? else {
-            return Err(no(context, &format!("there is no client '{}'; see: grantor client list", self.client)));
+            let (CliError::Refused(rule) | CliError::Usage(rule)) = context.missing("client", &self.client);
+            return Err(No { rule, error: reason::CREDENTIALS_WRONG, hint: String::new() }.say(context));
         };
-        let refusal = if !tenant.enabled {
-            Some(format!("the tenant is disabled; see: grantor tenant enable {}", tenant.name))
-        } else if !client.enabled {
-            Some(format!("the client is disabled; see: grantor client enable {}", self.client))
-        } else if client.public {
-            Some("it is a public client, and those cannot use client_credentials; make one without --public".to_owned())
-        } else if !client.grants.iter().any(|grant| grant == GRANT.name) {
-            Some(format!(
-                "the client may not use {0}; see: grantor client update {1} --grant {0}",
-                GRANT.name, self.client
-            ))
-        } else {
-            None
-        };
-        if let Some(rule) = refusal {
-            return Err(no(context, &rule));
+        if let Some(no) = self.before_scopes(&tenant, &client, context.now()) {
+            return Err(no.say(context));
         }
         let resources = context.app.directory.resources(tenant.id).await?;
         let targets: Vec<&str> = self.resource.as_deref().into_iter().collect();
@@ -71,18 +60,52 @@ impl Explain {
             Err(error) => return Err(self.refused(context, &error, Some(issuance.resource))),
         };
         let paths = context.app.store.member_paths(MemberId::Client(client.oid)).await?;
-        let story = Story { issuance: &issuance, client: &client, paths: &paths };
+        let guessed = context.app.config.public_url.is_none();
+        let story = Story { issuance: &issuance, client: &client, paths: &paths, guessed };
         let mut lines: Vec<Line> = stamped.claims.into_iter().flat_map(|claim| story.lines(claim)).collect();
+        let entra = issuance.resource.settings.claims_profile == ClaimsProfile::Entra;
         for (name, because) in [
             ("iat", "the moment of issue"),
             ("exp", "the moment of issue and the resource's lifetime"),
             ("jti", "random, new for each token"),
+            ("uti", "claims profile entra: the jti in another form"),
             ("status", "a place in a status list, new for each token"),
         ] {
-            lines.push(Line { name: name.into(), value: "(per token)".into(), because: because.into() });
+            if entra || name != "uti" {
+                lines.push(Line { name: name.into(), value: "(per token)".into(), because: because.into() });
+            }
         }
         show(context, &lines, issuance.resource);
         Ok(())
+    }
+
+    /// What says no before scopes are looked at.
+    fn before_scopes(&self, tenant: &Tenant, client: &Client, now: UnixTime) -> Option<No> {
+        let (name, grant) = (&self.client, GRANT.name);
+        let no = |error, rule: &str, hint: String| Some(No { rule: rule.into(), error, hint });
+        if !tenant.enabled {
+            return no(
+                reason::TENANT_DISABLED,
+                "the tenant is disabled",
+                format!("grantor tenant enable {}", tenant.name),
+            );
+        }
+        if !client.enabled {
+            return no(reason::CLIENT_DISABLED, "the client is disabled", format!("grantor client enable {name}"));
+        }
+        if client.public {
+            let rule = format!("it is a public client, and those cannot use {grant}; make one without --public");
+            return no(reason::GRANT_NEEDS_SECRET, &rule, String::new());
+        }
+        if !client.secrets.iter().any(|secret| secret.is_live(now)) {
+            let rule = "the client has no secret that works";
+            return no(reason::CREDENTIALS_WRONG, rule, format!("grantor client secret add {name}"));
+        }
+        if !client.grants.iter().any(|held| held == grant) {
+            let rule = format!("the client may not use {grant}");
+            return no(reason::GRANT_NOT_ALLOWED, &rule, format!("grantor client update {name} --grant {grant}"));
+        }
+        None
     }
 
     fn refused(&self, context: &Context, error: &OAuthError, resource: Option<&Resource>) -> CliError {
@@ -91,26 +114,41 @@ impl Explain {
         }
         let client = &self.client;
         let hint = match error.reason().code {
-            4003 => format!("\nAllow it with: grantor client allow {client} RESOURCE/SCOPE"),
-            4009 => {
-                let groups = resource.into_iter().flat_map(|resource| &resource.required_groups);
-                let lines =
-                    groups.map(|group| format!("\nLet it in with: grantor group add {} --client {client}", group.name));
-                lines.collect()
-            }
-            4002 | 4005 | 4006 => "\nSee what there is with: grantor resource list".to_owned(),
+            4003 => format!("grantor client allow {client} {}", error.detail().unwrap_or("RESOURCE/SCOPE")),
+            4009 => resource
+                .into_iter()
+                .flat_map(|resource| &resource.required_groups)
+                .map(|group| format!("grantor group add '{}' --client {client}", group.name))
+                .collect::<Vec<_>>()
+                .join("; or: "),
+            4002 | 4005 | 4006 => "grantor resource list".to_owned(),
             _ => String::new(),
         };
-        no(context, &format!("{} ({}){hint}", error.description(), error.reason().error))
+        No { rule: error.description(), error: error.reason(), hint }.say(context)
     }
 }
 
-/// The answer is no: for programs on standard output, for people as the error of the command.
-fn no(context: &Context, rule: &str) -> CliError {
-    if context.out.is_json() {
-        context.out.show(&json!({ "issued": false, "rule": rule }), String::new);
+/// The answer is no.
+struct No {
+    rule: String,
+    error: &'static Reason,
+    hint: String,
+}
+
+impl No {
+    /// For programs on standard output, for people as the error of the command.
+    fn say(self, context: &Context) -> CliError {
+        let Self { rule, error, hint } = self;
+        if context.out.is_json() {
+            let mut value = json!({ "issued": false, "rule": rule, "error": error.error, "code": error.code });
+            if !hint.is_empty() {
+                value["hint"] = hint.clone().into();
+            }
+            context.out.show(&value, String::new);
+        }
+        let hint = if hint.is_empty() { hint } else { format!("\nSee: {hint}") };
+        CliError::Refused(format!("no token: {rule} ({}){hint}", error.error))
     }
-    CliError::Refused(format!("no token: {rule}"))
 }
 
 fn show(context: &Context, lines: &[Line], resource: &Resource) {
@@ -136,6 +174,8 @@ struct Story<'a> {
     issuance: &'a Issuance<'a>,
     client: &'a Client,
     paths: &'a MemberPaths,
+    // The issuer is not known for sure: nothing told the command the server's public URL.
+    guessed: bool,
 }
 
 impl Story<'_> {
@@ -147,6 +187,10 @@ impl Story<'_> {
     fn lines(&self, claim: Claim) -> Vec<Line> {
         let resource = self.issuance.resource;
         match claim.origin {
+            Origin::Rule(_) if claim.name == "iss" && self.guessed => {
+                let because = "a guess from the listening address: set GRANTOR_PUBLIC_URL as the server has it";
+                vec![Line { name: claim.name, value: claim.value, because: because.into() }]
+            }
             Origin::Rule(rule) => vec![Line { name: claim.name, value: claim.value, because: rule.into() }],
             Origin::Groups if claim.name != "groups" => {
                 let limit = resource.settings.group_limit;

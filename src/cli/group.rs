@@ -1,7 +1,7 @@
 //! `grantor group`.
 
 use super::context::{CliError, Context, Page};
-use super::output::{fields, list, table};
+use super::output::{fields, list, more, table};
 use crate::store::groups::Group;
 use crate::store::members::Member;
 use crate::types::claim::{ClaimName, ClaimValue};
@@ -182,7 +182,8 @@ impl GroupCommand {
                 show(context, &group).await?;
             }
             Self::List(Page { after, limit }) => {
-                let groups = store.list_groups(tenant, &after, limit).await?;
+                let mut groups = store.list_groups(tenant, &after, limit + 1).await?;
+                more(&mut groups, limit, |group| group.name.as_str());
                 context.out.show(&groups, || {
                     let rows = groups
                         .iter()

@@ -104,6 +104,15 @@ fn state(key: &StoredKey, now: UnixTime) -> &'static str {
 async fn rotate(context: &Context, tenant: TenantId, alg: Alg, at_once: bool) -> Result<(), CliError> {
     let now = context.now();
     let smith = context.app.keysmith()?;
+    let keys = context.app.store.list_keys(tenant, now).await?;
+    let announced = keys.iter().find(|key| key.alg == alg && key.activates_at > now);
+    if let Some(announced) = announced.filter(|_| !at_once) {
+        return Err(CliError::Refused(format!(
+            "a successor is announced already: {} signs from {}; to sign with a new key at once, add --now",
+            announced.kid,
+            format_time(announced.activates_at)
+        )));
+    }
     let activates_at = if at_once { now } else { now + smith.schedule.announce };
     if at_once {
         eprintln!(
@@ -111,10 +120,22 @@ async fn rotate(context: &Context, tenant: TenantId, alg: Alg, at_once: bool) ->
              fetch it again"
         );
     }
-    let Some(kid) = smith.rotate(tenant, alg, (now, activates_at), false).await? else {
-        return Err(CliError::Refused(format!(
-            "the tenant has no {alg} key yet; a resource that asks for it makes one: grantor resource update … --alg {alg}"
-        )));
+    // A tenant without a key of the algorithm gets its first one, which signs at once: nobody relies on another.
+    let made = if keys.iter().any(|key| key.alg == alg && key.retires_at.is_none()) {
+        smith.rotate(tenant, alg, (now, activates_at), false).await?.map(|kid| (kid, activates_at))
+    } else {
+        let resources = context.app.store.list_resources(tenant).await?;
+        if alg != Alg::Rs256 && !resources.iter().any(|resource| resource.settings.alg == alg) {
+            return Err(CliError::Refused(format!(
+                "the tenant has no {alg} key and no resource that asks for one; see: grantor resource update … --alg {alg}"
+            )));
+        }
+        smith.ensure(tenant, alg, now).await?;
+        let keys = context.app.store.list_keys(tenant, now).await?;
+        keys.into_iter().rfind(|key| key.alg == alg).map(|key| (key.kid, key.activates_at))
+    };
+    let Some((kid, activates_at)) = made else {
+        return Err(CliError::Refused("somebody else rotated at the same moment; see: grantor key list".into()));
     };
     context.out.show(&json!({ "kid": kid, "alg": alg, "activates_at": activates_at }), || {
         format!("The {alg} key {kid} signs from {}.", format_time(activates_at))

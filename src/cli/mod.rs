@@ -121,6 +121,9 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&CliError::Refused(error.to_string())),
     };
     match runtime.block_on(run(cli)) {
+        Ok(()) if output::is_lost() => fail(&CliError::Refused(
+            "it was done, but the result could not be written and is lost; was there a new secret in it, add another one".into(),
+        )),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

@@ -3,6 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where results go, and in which form.
 #[derive(Debug, Clone, Copy)]
@@ -35,10 +36,33 @@ impl Output {
     }
 }
 
+/// Set when a result could not be written: what it said, a secret perhaps, is lost, and the command has failed.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// True when a result could not be written.
+pub fn is_lost() -> bool {
+    LOST.load(Ordering::SeqCst)
+}
+
 /// Prints a line and does not mind when nobody reads any more.
 pub fn print_line(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        LOST.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Cuts a list that was read one longer than asked for, and says how to read on.
+pub fn more<T>(items: &mut Vec<T>, limit: i64, name: impl Fn(&T) -> &str) {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if items.len() > limit {
+        items.truncate(limit);
+        if let Some(last) = items.last() {
+            eprintln!("grantor: there are more; go on with --after {}", name(last));
+        }
+    }
 }
 
 /// A table without lines, fit for pipes; says `empty` when there are no rows.

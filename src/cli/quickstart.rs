@@ -166,7 +166,7 @@ async fn set_up(context: &Context, keys: &Path) -> Result<Credentials, CliError>
         store.add_member(tenant.id, &outer, Member::Group(&inner), now).await?;
         store.add_member(tenant.id, &inner, Member::Subject(MemberId::Client(client.oid)), now).await?;
         let allowed = permissions(context, tenant.id, &[format!("{RESOURCE}/{SCOPE}")]).await?;
-        store.allow_scopes(tenant.id, &client, &allowed, now).await?;
+        store.allow_scopes(tenant.id, &client, &allowed.scopes, now).await?;
     }
     credentials.complete = true;
     credentials.write(&path)?;

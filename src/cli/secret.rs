@@ -36,7 +36,8 @@ pub enum SecretCommand {
         /// Client id
         client: String,
         /// Secret id, as 'grantor client secret list' shows it
-        secret: uuid::Uuid,
+        #[arg(value_parser = secret_id)]
+        secret: String,
         /// Let it work for this long still
         #[arg(long, value_name = "DURATION")]
         after: Option<Seconds>,
@@ -54,17 +55,16 @@ impl SecretCommand {
                 store.add_secret(tenant, &found, &stored, now).await?;
                 let mut value =
                     json!({ "client_id": found.client_id, "secret_id": stored.id, "client_secret": secret.expose() });
+                let mut lines = vec![("Client id", client.clone())];
+                if let Some(shown) = to_show(&secret, &stored) {
+                    lines.push(("Client secret", format!("{shown}   (shown this once)")));
+                }
                 if let Some(end) = stored.expires_at {
                     value["expires_at"] = end.into();
                 }
-                context.out.show(&value, || {
-                    fields(&[
-                        ("Client id", client.clone()),
-                        ("Client secret", format!("{}   (shown this once)", secret.expose())),
-                        ("Secret id", stored.id.to_string()),
-                        ("Expires", stored.expires_at.map_or("never".into(), format_time)),
-                    ])
-                });
+                lines.push(("Secret id", stored.id.to_string()));
+                lines.push(("Expires", stored.expires_at.map_or("never".into(), format_time)));
+                context.out.show(&value, || fields(&lines));
             }
             Self::List { client } => {
                 let found = context.find_client(tenant, &client).await?;
@@ -81,12 +81,13 @@ impl SecretCommand {
                         ]
                     });
                     let headers = ["secret id", "secret", "created", "last used", "expires", "state"];
-                    table(&headers, rows.collect(), "No secrets. Add one with: grantor client secret add")
+                    let empty = format!("No secrets. Add one with: grantor client secret add {client}");
+                    table(&headers, rows.collect(), &empty)
                 });
             }
             Self::Retire { client, secret, after } => {
                 let found = context.find_client(tenant, &client).await?;
-                let Some(held) = found.secrets.iter().find(|held| held.id == secret.into()) else {
+                let Some(held) = found.secrets.iter().find(|held| held.id.to_string() == secret) else {
                     return Err(CliError::Refused(format!(
                         "the client has no secret {secret}; see: grantor client secret list {client}"
                     )));
@@ -101,10 +102,21 @@ impl SecretCommand {
                     Some(end) => format!("ends {}", format_time(end)),
                 };
                 context.out.done(changed, &format!("The secret {secret} {when}"));
+                let left = |held: &&StoredSecret| held.id.to_string() != secret && held.is_live(now);
+                if changed && !found.secrets.iter().any(|held| left(&held)) {
+                    eprintln!(
+                        "grantor: that was the client's last secret that works; add one with: grantor client secret add {client}"
+                    );
+                }
             }
         }
         Ok(())
     }
+}
+
+fn secret_id(text: &str) -> Result<String, String> {
+    let id = uuid::Uuid::try_parse(text).map_err(|_| "it is a UUID; see: grantor client secret list CLIENT")?;
+    Ok(id.to_string())
 }
 
 /// A new secret of 256 random bits.
@@ -120,10 +132,17 @@ pub(super) fn of_generated(context: &Context, secret: &Secret) -> NewSecret {
     NewSecret { id: new_id(context), hash: SecretHash::sha256(secret), hint, expires_at: None }
 }
 
+/// What people are shown of a new secret: one that came from standard input is known to whoever gave it.
+pub(super) fn to_show<'s>(secret: &'s Secret, stored: &NewSecret) -> Option<&'s str> {
+    matches!(stored.hash, SecretHash::Sha256(_)).then(|| secret.expose())
+}
+
 /// A secret that a person chose, from standard input.
 pub(super) fn chosen(context: &Context) -> Result<(Secret, NewSecret), CliError> {
-    let mut text = String::new();
-    std::io::stdin().lock().take(4096).read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().take(4096).read_to_end(&mut bytes)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| CliError::Usage("the secret on standard input is not UTF-8 text".into()))?;
     let secret = Secret::chosen(text.strip_suffix('\n').map_or(&*text, |line| line.trim_end_matches('\r')))?;
     let hash = SecretHash::argon2id(&secret, &context.app.random);
     Ok((secret, NewSecret { id: new_id(context), hash, hint: String::new(), expires_at: None }))

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::config::{Config, ListenFlags, TlsFiles};
 use crate::server::listen::Listener;
 use crate::server::{router, tls};
+use crate::store::DatabaseUrl;
 use crate::sweep;
 use crate::telemetry;
 use crate::types::alg::Alg;
@@ -44,6 +45,11 @@ impl Serve {
         let door = Door::open(&config).await?;
         let public_url = door.public_url(&config, config.tls.is_some())?;
         let tls = config.tls.as_ref().map(tls::server_config).transpose().map_err(CliError::Refused)?;
+        if let DatabaseUrl::Sqlite(path) = &config.database
+            && !path.exists()
+        {
+            tracing::info!(database = %path.display(), "there is no database yet; making a new one");
+        }
         let app = App::open(config, public_url, Clock::System, Random::system()).await?;
         let address = door.0.local_addr()?;
         let ready = |app: &App| tracing::info!(issuer = %app.public_url, %address, "serving");

@@ -1,7 +1,7 @@
 //! `grantor tenant`.
 
 use super::context::{CliError, Context, Page};
-use super::output::{fields, table, yes};
+use super::output::{fields, more, table, yes};
 use crate::store::tenants::Tenant;
 use crate::types::clock::format_time;
 use crate::types::name::TenantName;
@@ -53,7 +53,8 @@ impl TenantCommand {
                 show(context, &context.find_tenant(name.as_str()).await?);
             }
             Self::List(Page { after, limit }) => {
-                let tenants = store.list_tenants(&after, limit).await?;
+                let mut tenants = store.list_tenants(&after, limit + 1).await?;
+                more(&mut tenants, limit, |tenant| tenant.name.as_str());
                 context.out.show(&tenants, || {
                     let rows = tenants.iter().map(|tenant| {
                         vec![

@@ -7,7 +7,7 @@ use crate::error::{OAuthError, reason};
 use crate::store::clients::Client;
 use crate::store::tenants::Tenant;
 use crate::types::form::Form;
-use crate::types::secret::Secret;
+use crate::types::secret::{CLIENT_SECRET_PREFIX, Secret};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -119,22 +119,32 @@ pub async fn authenticate(
     };
     let mut failure = OAuthError::from(reason::CREDENTIALS_WRONG);
     for candidate in candidates {
-        let Some(client) = app.directory.client(tenant.id, &candidate.client_id).await? else { continue };
+        let id = &candidate.client_id;
+        let Some(client) = app.directory.client(tenant.id, id).await? else {
+            // Somebody may have mixed up id and secret.
+            let shown = if id.starts_with(CLIENT_SECRET_PREFIX) { "(a secret)" } else { id };
+            failure = failure.because_unless_known(|| format!("no client {shown:?}"));
+            continue;
+        };
         let proven = match (candidate.readings.as_slice(), client.public) {
             ([], true) => false,
             (readings @ [_, ..], false) => match secret::check(app, tenant, &client, readings, presented.peer).await {
                 Ok(()) => true,
                 Err(refused) if refused.reason().error == "invalid_client" => {
-                    failure = refused;
+                    failure = refused.because(format!("secret of client {id:?}"));
                     continue;
                 }
                 Err(other) => return Err(other),
             },
             // A confidential client must use its secret, and a public one has none that could be right.
-            _ => continue,
+            _ => {
+                failure = failure
+                    .because_unless_known(|| format!("client {id:?} without or with a secret, as it must not be"));
+                continue;
+            }
         };
         if !client.enabled {
-            return Err(reason::CLIENT_DISABLED.into());
+            return Err(OAuthError::from(reason::CLIENT_DISABLED).because(format!("client {id:?}")));
         }
         return Ok(AuthenticatedClient { client, proven });
     }

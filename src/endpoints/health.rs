@@ -2,8 +2,8 @@
 
 use crate::app::App;
 use crate::error::{OAuthError, reason};
+use crate::extract::tenant::TenantPath;
 use crate::types::alg::Alg;
-use crate::types::name::TenantName;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -14,17 +14,15 @@ pub async fn livez() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// The server can do its work: it is not stopping, the database answers, the default tenant has a key that signs.
+/// The server can do its work: it is not stopping, the database answers, the tenant has a key that signs.
 ///
 /// # Errors
 /// 503 with the reason.
-pub async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Value>, OAuthError> {
+pub async fn readyz(State(app): State<Arc<App>>, path: TenantPath) -> Result<Json<Value>, OAuthError> {
     if app.is_stopping() {
         return Err(OAuthError::from(reason::OVERLOADED).about("stopping"));
     }
     app.store.ping().await?;
-    let tenant = app.directory.tenant(TenantName::DEFAULT).await?;
-    let tenant = tenant.ok_or_else(|| OAuthError::from(reason::INTERNAL).because("there is no default tenant"))?;
-    app.key_ring(tenant.id).await?.signing(Alg::Rs256, app.clock.now())?;
+    app.key_ring(path.tenant.id).await?.signing(Alg::Rs256, app.clock.now())?;
     Ok(Json(json!({ "status": "ready" })))
 }

@@ -16,6 +16,14 @@ impl FromRequest<Arc<App>> for BearerToken {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, OAuthError> {
         let header = from_header(request.headers())?;
+        // RFC 6750 §2: the query form is not offered, but beside another one it is a second way all the same.
+        let in_query = request
+            .uri()
+            .query()
+            .is_some_and(|query| query.split('&').any(|pair| pair.split('=').next() == Some("access_token")));
+        if header.is_some() && in_query {
+            return Err(reason::TOKEN_TWICE.into());
+        }
         // RFC 6750 §2.2: only in a single-part form, and never with GET.
         let may_hold = !matches!(*request.method(), Method::GET | Method::HEAD) && is_form(request.headers());
         let body = if may_hold {

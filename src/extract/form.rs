@@ -7,9 +7,10 @@ use crate::error::{OAuthError, reason};
 use crate::store::tenants::Tenant;
 use crate::types::form::{Form, FormError};
 use axum::body::Body;
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::{BodyExt, Limited};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,16 +34,17 @@ impl PostedForm {
     /// Who sent it: a client that proved who it is, or a public one that names itself.
     ///
     /// # Errors
-    /// See [`client_auth::authenticate`].
+    /// See [`client_auth::authenticate`]; 503 when nobody can say whether a refusal is right.
     pub async fn authenticate(&self, app: &App, tenant: &Tenant) -> Result<AuthenticatedClient, OAuthError> {
         let authorization: Vec<&[u8]> =
             self.headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes()).collect();
-        client_auth::authenticate(
-            app,
-            tenant,
-            Presented { authorization: &authorization, form: &self.form, peer: self.peer },
-        )
-        .await
+        let presented = Presented { authorization: &authorization, form: &self.form, peer: self.peer };
+        match client_auth::authenticate(app, tenant, presented).await {
+            Err(refusal) if refusal.rests_on_directory() && app.catch_up().await? => {
+                client_auth::authenticate(app, tenant, presented).await
+            }
+            answer => answer,
+        }
     }
 }
 
@@ -55,6 +57,10 @@ impl FromRequest<Arc<App>> for PostedForm {
         if !is_form(&parts.headers) {
             return Err(reason::CONTENT_TYPE.into());
         }
+        // Said before it is sent: then it is not waited for.
+        if body.size_hint().lower() > MAX_BODY as u64 {
+            return Err(reason::BODY_TOO_LARGE.into());
+        }
         let form = Form::parse(&read(body).await?).map_err(|error| match error {
             FormError::Unreadable => OAuthError::from(reason::BODY_UNREADABLE),
             FormError::Repeated(name) => OAuthError::from(reason::PARAMETER_REPEATED).about(&name),
@@ -66,7 +72,13 @@ impl FromRequest<Arc<App>> for PostedForm {
 
 /// True when the body is said to be a form, whatever parameters the media type has.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut content_types = headers.get_all(CONTENT_TYPE).iter();
+    let content_type = content_types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // Two media types, or a coding on top, are understood differently by whatever stands in front of us.
+    let plain = headers.get(CONTENT_ENCODING).is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if content_types.next().is_some() || !plain {
+        return false;
+    }
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }

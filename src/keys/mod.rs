@@ -26,7 +26,8 @@ pub const JWKS_MAX_AGE: i64 = 300;
 pub enum KeyError {
     /// No key-encryption key although the database holds sealed keys.
     #[error(
-        "the key-encryption key is missing: put the file 'kek' back into the keys folder, or set GRANTOR_KEY_ENCRYPTION_KEY"
+        "the key-encryption key is missing: put the file 'kek' back into the keys folder, or set GRANTOR_KEY_ENCRYPTION_KEY; \
+         docs/operating.md says what to do when it is lost"
     )]
     KekMissing,
     /// It is there and is not one.
@@ -151,12 +152,27 @@ impl Key {
 pub struct KeyRing(Vec<Key>);
 
 impl KeyRing {
-    /// Opens and parses stored keys.
+    /// Opens and parses stored keys; those that cannot be opened are left out.
     ///
     /// # Errors
-    /// One of them cannot be opened.
+    /// None of them can be opened.
     pub fn open(tenant: TenantId, stored: &[StoredKey], kek: &Kek) -> Result<Self, KeyError> {
-        stored.iter().map(|key| Key::open(tenant, key, kek)).collect::<Result<_, _>>().map(Self)
+        let mut opened = Vec::with_capacity(stored.len());
+        let mut failure = None;
+        for key in stored {
+            match Key::open(tenant, key, kek) {
+                Ok(key) => opened.push(key),
+                // One key that cannot be opened must not take the others down.
+                Err(error) => {
+                    tracing::error!(%tenant, kid = key.kid, alg = %key.alg, %error, "a signing key is left out");
+                    failure = Some(error);
+                }
+            }
+        }
+        match failure {
+            Some(error) if opened.is_empty() => Err(error),
+            _ => Ok(Self(opened)),
+        }
     }
 
     /// The key that signs now: of several the one that began last.
@@ -180,6 +196,14 @@ impl KeyRing {
     pub fn published(&self, now: UnixTime) -> impl Iterator<Item = &Key> {
         self.0.iter().filter(move |key| key.is_published(now))
     }
+}
+
+/// Tells whether `kek` is the one under which a key was sealed.
+///
+/// # Errors
+/// It is not, or the key is damaged.
+pub fn check(tenant: TenantId, stored: &StoredKey, kek: &Kek) -> Result<(), KeyError> {
+    kek.open(&label(tenant, &stored.kid), &stored.sealed).map(drop)
 }
 
 /// What a sealed key is bound to.

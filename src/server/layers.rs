@@ -61,7 +61,7 @@ fn body(app: &App, error: &OAuthError, trace_id: &str, correlation_id: &str) -> 
 }
 
 fn log(error: &OAuthError, status: StatusCode, trace_id: &str, request: std::fmt::Arguments<'_>) {
-    let (code, cause) = (error.reason().code, error.cause().unwrap_or_default());
+    let (code, cause) = (error.reason().code, error.cause());
     if status.is_server_error() {
         tracing::error!(code, status = status.as_u16(), trace_id, %request, cause, "{}", error.description());
     } else {

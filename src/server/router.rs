@@ -30,25 +30,17 @@ const TENANT_PATHS: &[Row] = &[
     ("//.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
     ("/v2.0/.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
     ("/statuslists/{id}", || get(status_list::get).fallback(only_get)),
-];
-
-/// Well-known documents that RFC 8414 §3 puts between host and path of the issuer.
-const INSERTED_PATHS: &[&str] = &["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
-
-/// Paths of the server as a whole.
-const SERVER_PATHS: &[Row] = &[
-    ("/", || get(home::get).fallback(only_get)),
     ("/livez", || get(health::livez).fallback(only_get)),
     ("/readyz", || get(health::readyz).fallback(only_get)),
     ("/metrics", || get(metrics::get).fallback(only_get)),
 ];
 
+/// Well-known documents that RFC 8414 §3 puts between host and path of the issuer.
+const INSERTED_PATHS: &[&str] = &["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
+
 /// The whole service.
 pub fn router(app: Arc<App>) -> Router {
-    let mut router = Router::new();
-    for (path, route) in SERVER_PATHS {
-        router = router.route(path, route());
-    }
+    let mut router = Router::new().route("/", get(home::get).fallback(only_get));
     for (path, route) in TENANT_PATHS {
         router = router.route(path, route()).route(&format!("/{{tenant}}{path}"), route());
     }

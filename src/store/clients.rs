@@ -257,15 +257,19 @@ impl Store {
     pub async fn create_client(&self, tenant: TenantId, new: &NewClient<'_>, now: UnixTime) -> Result<(), AdminError> {
         writing!(self, tx => {
             announce!(tx, tenant, Noun::Client, new.client_id.as_str(), now);
-            // RFC 9700 §4.15: a client id becomes a `sub`; it must not be one that means a user.
-            let user: Option<(Uuid,)> = sqlx::query_as("SELECT id FROM users WHERE tenant_id = $1 AND (username = $2 OR id = $3)")
+            // RFC 9700 §4.15: a client id becomes a `sub`; it must not be one that means somebody else: a user, or a
+            // client whose tokens name it by its object id.
+            let user: Option<(Uuid,)> = sqlx::query_as(
+                "SELECT id FROM users WHERE tenant_id = $1 AND (username = $2 OR id = $3) \
+                 UNION SELECT id FROM clients WHERE tenant_id = $1 AND id = $3",
+            )
                 .bind(tenant.uuid())
                 .bind(new.client_id.as_str())
                 .bind(Uuid::try_parse(new.client_id.as_str()).unwrap_or(Uuid::nil()))
                 .fetch_optional(&mut *tx)
                 .await?;
             if user.is_some() {
-                return Err(AdminError::refused(format!("'{}' means a user; choose another client id", new.client_id)));
+                return Err(AdminError::refused(format!("'{}' means a user or another client; choose another client id", new.client_id)));
             }
             let made = sqlx::query(
                 "INSERT INTO clients (id, tenant_id, client_id, name, is_public, enabled, created_at) \

@@ -2,10 +2,10 @@
 
 use super::StoreError;
 use crate::types::Invalid;
-use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, Executor};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -46,11 +46,19 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres(text.to_owned()));
+            // What the parser says may repeat the URL, and with it the password.
+            return match PgConnectOptions::from_str(text) {
+                Ok(_) => Ok(Self::Postgres(text.to_owned())),
+                Err(_) => {
+                    let why = "it is no postgres:// URL; write / ? # @ in a password as %2F %3F %23 %40";
+                    Err(Invalid::new("database", "(not shown)", why))
+                }
+            };
         }
         let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")).unwrap_or(text);
         // A mistyped URL must not become the name of a file, visible to everybody with its password.
-        let mistyped = ["postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
+        let without_scheme = text.split_once('@').is_some_and(|(user, _)| user.contains(':')) && path == text;
+        let mistyped = without_scheme || ["postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
         if path.is_empty() || mistyped || (text.contains("://") && path == text) || path.contains(":memory:") {
             // The URL may hold a password, so it is not shown.
             return Err(Invalid::new("database", "(not shown)", "use a file's path or postgres://user@host/name"));
@@ -122,7 +130,6 @@ impl Store {
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
         let away = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(away)?;
         create_private(path).map_err(away)?;
         // Two processes that start at once must not both migrate. The lock is on the folder because closing any
         // handle of the database file itself would drop SQLite's own locks.
@@ -140,25 +147,50 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(ACQUIRE_TIMEOUT);
-        let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = |connections| {
+            let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
+            // A commit that fails for want of disk leaves a connection that believes to be in a transaction for ever.
+            pool.after_release(|connection, _| {
+                Box::pin(async move {
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
+                })
+            })
+        };
         let write = pool(1).connect_with(options.clone()).await?;
+        let others = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND NOT EXISTS \
+                      (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'revisions') LIMIT 1";
+        refuse_others(write.fetch_all(sqlx::raw_sql(others)).await?.len())?;
         migrations().run(&write).await.map_err(migration)?;
         let read = pool(SQLITE_READERS).connect_with(options.pragma("query_only", "ON")).await?;
         Ok(Self { db: Db::Sqlite { read, write } })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
-        // What the URL parser says may repeat the URL, and with it the password.
         let options = PgConnectOptions::from_str(url)
-            .map_err(|_| StoreError::Unavailable("the postgres:// URL cannot be read".into()))?
+            .map_err(|_| StoreError::Internal("the postgres:// URL cannot be read".into()))?
             .application_name("grantor");
         // One connection by hand first: it says what is wrong, where the pool would only say that time ran out.
-        PgConnection::connect_with(&options).await?.close().await?;
+        let mut first = PgConnection::connect_with(&options).await?;
+        let others = "SELECT 1 FROM information_schema.tables WHERE table_schema = current_schema() \
+                      AND NOT EXISTS (SELECT 1 FROM information_schema.tables \
+                      WHERE table_schema = current_schema() AND table_name = 'revisions') LIMIT 1";
+        refuse_others(first.fetch_all(sqlx::raw_sql(others)).await?.len())?;
+        first.close().await?;
+        // A migration may take its time; a request may not.
+        let unhurried = PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+        migrations().run(&unhurried).await.map_err(migration)?;
+        unhurried.close().await;
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("SET statement_timeout = '5s'").await?;
+                    connection.execute("SET lock_timeout = '3s'").await.map(drop)
+                })
+            })
             .connect_lazy_with(options);
-        migrations().run(&pool).await.map_err(migration)?;
         Ok(Self { db: Db::Postgres(pool) })
     }
 
@@ -183,6 +215,14 @@ impl Store {
     }
 }
 
+/// A database that holds somebody else's tables and none of ours is left as it is.
+fn refuse_others(tables: usize) -> Result<(), StoreError> {
+    if tables == 0 {
+        return Ok(());
+    }
+    Err(StoreError::Internal("the database belongs to another program; name an empty one with --database".into()))
+}
+
 /// Makes the file readable by its owner alone before SQLite would make it for everybody.
 fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
@@ -198,5 +238,24 @@ fn migration(error: sqlx::migrate::MigrateError) -> StoreError {
             cause.into()
         }
         other => StoreError::Internal(format!("the schema cannot be brought up to date: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // As after a disk that was full at the commit: SQLite has rolled back, the driver believes in a transaction.
+    #[tokio::test]
+    async fn a_commit_that_failed_does_not_spoil_the_only_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&DatabaseUrl::Sqlite(folder.path().join("grantor.db"))).await.unwrap();
+        let Db::Sqlite { write, .. } = &store.db else { unreachable!("opened as SQLite") };
+        let mut transaction = write.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        transaction.execute("ROLLBACK").await.unwrap();
+        transaction.commit().await.expect_err("there is no transaction to commit");
+        for _ in 0..3 {
+            store.purge_changes(0).await.unwrap();
+        }
     }
 }

@@ -117,14 +117,19 @@ impl Store {
         rows.into_iter().map(key).collect()
     }
 
-    /// True when any key of any tenant is stored.
+    /// The oldest key of all tenants: tells whether there are keys, and under which key-encryption key.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn has_keys(&self) -> Result<bool, StoreError> {
-        let found: Option<(String,)> = reading!(self, conn =>
-            sqlx::query_as("SELECT kid FROM signing_keys LIMIT 1").fetch_optional(conn).await?);
-        Ok(found.is_some())
+    pub async fn oldest_key(&self) -> Result<Option<(TenantId, StoredKey)>, StoreError> {
+        let found: Option<(Uuid, String)> = reading!(self, conn =>
+            sqlx::query_as("SELECT tenant_id, kid FROM signing_keys ORDER BY created_at, kid LIMIT 1")
+                .fetch_optional(conn)
+                .await?);
+        let Some((tenant, kid)) = found else { return Ok(None) };
+        let tenant = TenantId::from(tenant);
+        let keys = self.list_keys(tenant, UnixTime::MIN).await?;
+        Ok(keys.into_iter().find(|key| key.kid == kid).map(|key| (tenant, key)))
     }
 
     /// Stores `new` as the first key of its algorithm; answers false when there is one already.

@@ -29,7 +29,7 @@ pub enum StoreError {
     #[error("the database is not available: {0}")]
     Unavailable(String),
     /// A defect in the program or in the data.
-    #[error("the database answered in a way that was not expected: {0}")]
+    #[error("the database cannot be used: {0}")]
     Internal(String),
 }
 
@@ -73,20 +73,39 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(cause) => cause.code().is_some_and(|code| is_away(&code)),
             _ => false,
         };
-        if away { Self::Unavailable(error.to_string()) } else { Self::Internal(error.to_string()) }
+        let text = match &error {
+            sqlx::Error::Database(cause) => {
+                let hint =
+                    cause.code().and_then(|code| hint(&code)).map(|hint| format!("; {hint}")).unwrap_or_default();
+                format!("{}{hint}", cause.message())
+            }
+            _ => error.to_string(),
+        };
+        if away { Self::Unavailable(text) } else { Self::Internal(text) }
     }
 }
 
 /// SQLSTATE classes of PostgreSQL and primary result codes of SQLite that mean "not now" rather than "never".
 fn is_away(code: &str) -> bool {
-    // 08 connection, 53 resources, 55P03 lock, 57 operator intervention, 58 system, 25006 read-only, 40 rollback.
+    // 08 connection, 28 who may connect, 3D no such database, 40 rollback, 53 resources, 55 not in that state (locks
+    // among them), 57 operator intervention, 58 system, 25006 read-only.
     if code.len() == 5 {
-        return ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class))
-            || code == "55P03"
-            || code == "25006";
+        let classes = ["08", "28", "3D", "40", "53", "55", "57", "58"];
+        return classes.iter().any(|class| code.starts_with(class)) || code == "25006";
     }
     // SQLITE_BUSY, LOCKED, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL.
     code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 9 | 10 | 13 | 14 | 15))
+}
+
+/// What a person can do about the commoner codes.
+fn hint(code: &str) -> Option<&'static str> {
+    match code {
+        "28000" | "28P01" => Some("check user and password in the postgres:// URL"),
+        "3D000" => Some("make it first: createdb NAME"),
+        "42501" => Some("the user needs the right to make and change tables there"),
+        "26" => Some("name another file with --database"),
+        _ => None,
+    }
 }
 
 /// A row that this version of the program cannot read.

@@ -107,11 +107,23 @@ pub fn read(ring: &KeyRing, token: &str, now: UnixTime) -> Read {
 pub async fn active(app: &App, tenant: &Tenant, token: &str) -> Result<Option<Box<AccessToken>>, OAuthError> {
     let now = app.clock.now();
     let ring = app.key_ring(tenant.id).await?;
-    let Read::AccessToken(token) = read(&ring, token, now) else { return Ok(None) };
-    let issued_here = token.claims.get("iss").and_then(Value::as_str) == Some(app.issuer(tenant).as_str());
-    if !issued_here || token.expires_at <= now {
+    let why_not = |why: &str| tracing::debug!(tenant = %tenant.name, why, "a token is inactive");
+    let Read::AccessToken(token) = read(&ring, token, now) else {
+        why_not("malformed, of another type, or not signed by a published key of the tenant");
+        return Ok(None);
+    };
+    if token.claims.get("iss").and_then(Value::as_str) != Some(app.issuer(tenant).as_str()) {
+        why_not("of another issuer");
+        return Ok(None);
+    }
+    if token.expires_at <= now {
+        why_not("expired");
         return Ok(None);
     }
     let state = app.store.token_state(tenant.id, token.jti, token.client_oid).await?;
-    Ok((!state.revoked && state.client_enabled && state.tenant_enabled).then_some(token))
+    if state.revoked || !state.client_enabled || !state.tenant_enabled {
+        why_not(if state.revoked { "revoked" } else { "its client or tenant is disabled or deleted" });
+        return Ok(None);
+    }
+    Ok(Some(token))
 }

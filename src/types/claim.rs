@@ -8,6 +8,7 @@ use std::str::FromStr;
 const RESERVED: &[&str] = &[
     "_claim_names",
     "_claim_sources",
+    "acct",
     "acr",
     "act",
     "active",
@@ -17,6 +18,7 @@ const RESERVED: &[&str] = &[
     "at_hash",
     "aud",
     "auth_time",
+    "authorization_details",
     "azp",
     "azpacr",
     "c_hash",
@@ -24,32 +26,48 @@ const RESERVED: &[&str] = &[
     "cnf",
     "email",
     "email_verified",
+    "entitlements",
+    "events",
     "exp",
+    "family_name",
+    "given_name",
     "groups",
+    "hasgroups",
     "iat",
     "idp",
     "idtyp",
     "iss",
     "jti",
+    "login",
     "may_act",
+    "name",
     "nbf",
-    "preferred_username",
-    "unique_name",
-    "upn",
+    "nickname",
     "nonce",
     "oid",
+    "phone_number",
+    "phone_number_verified",
+    "preferred_username",
     "roles",
     "scope",
     "scp",
     "sid",
     "status",
     "sub",
+    "sub_id",
+    "sub_jwk",
     "tid",
     "token_type",
     "typ",
+    "uid",
+    "unique_name",
+    "upn",
+    "user",
+    "user_id",
     "username",
     "uti",
     "ver",
+    "wids",
 ];
 
 /// The name of a claim that a group may carry.
@@ -71,8 +89,8 @@ impl FromStr for ClaimName {
         if text.is_empty() || text.len() > 120 || !text.chars().all(|c| c.is_ascii_graphic() && c != '"' && c != '\\') {
             return bad("use 1 to 120 visible ASCII characters without space, quote or backslash");
         }
-        if RESERVED.contains(&text) {
-            return bad("only the server writes this claim");
+        if RESERVED.contains(&text.to_ascii_lowercase().as_str()) {
+            return bad("only the server writes this claim: it says who somebody is or what the token is worth");
         }
         Ok(Self(text.to_owned()))
     }

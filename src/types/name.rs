@@ -109,7 +109,7 @@ impl FromStr for TenantName {
             return bad("use 1 to 63 lower-case letters, digits, dots, dashes or underscores, a letter or digit first");
         }
         if RESERVED_SEGMENTS.contains(&text) {
-            return bad("the word is the first part of an endpoint's path");
+            return bad("the word is kept for endpoints and for what well-known clients mean by it");
         }
         if Uuid::try_parse(text).is_ok() {
             return bad("a tenant is also found by its UUID, so a name must not look like one");

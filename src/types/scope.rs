@@ -9,8 +9,8 @@ pub const DEFAULT: &str = ".default";
 /// OpenID Connect's scope values: they ask for identity, not for a resource.
 pub const OPENID_SCOPES: &[&str] = &["openid", "profile", "email", "address", "phone", "offline_access"];
 
-const MAX_LENGTH: usize = 8 * 1024;
-const MAX_TOKENS: usize = 200;
+const MAX_LENGTH: usize = 32 * 1024;
+const MAX_TOKENS: usize = 1000;
 
 /// The scope parameter as sent: its tokens in order, without repeats. May be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

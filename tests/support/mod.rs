@@ -154,6 +154,11 @@ impl TestApp {
         Self { app, router, clock, database, folder, tenant_name: self.tenant_name }
     }
 
+    /// The same application, for statements past the store in another database.
+    pub fn at_database(&self, database: &DatabaseUrl) -> Self {
+        Self { database: database.clone(), ..self.over(self.app.clone()) }
+    }
+
     /// A path of the tenant's.
     pub fn at(&self, path: &str) -> String {
         if self.tenant_name == TenantName::DEFAULT { path.to_owned() } else { format!("/{}{path}", self.tenant_name) }
