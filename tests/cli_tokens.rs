@@ -160,3 +160,29 @@ async fn an_expired_token_is_told_as_such_and_needs_no_revocation() {
     assert_eq!(cli.json(&["token", "revoke", &token])["changed"], false);
     assert_eq!(cli.ok(&["token", "revoke", &token]), "No change. The token has expired.\n");
 }
+
+#[tokio::test]
+async fn nothing_is_sealed_under_another_key_encryption_key() {
+    let cli = Cli::new().await;
+    cli.ok(&words("resource create api"));
+    let before = cli.json(&["key", "list"]);
+    let other = cli.folder.path().join("elsewhere");
+    std::fs::create_dir(&other).unwrap();
+    let kek = cli.write("elsewhere/kek", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    std::fs::set_permissions(&kek, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let keys = other.to_str().unwrap();
+    for line in ["resource create second --alg ES256", "key rotate --now", "key rotate", "tenant create contoso"] {
+        let line = [words(line), vec!["--keys", keys]].concat();
+        cli.refused(&line, &["sealed under another key-encryption key", "GRANTOR_KEY_ENCRYPTION_KEY"]);
+    }
+    assert_eq!(cli.json(&["key", "list"]), before);
+    cli.ok(&words("resource create second --alg ES256"));
+}
+
+#[tokio::test]
+async fn a_successor_is_announced_once() {
+    let cli = Cli::new().await;
+    let announced = cli.json(&["key", "rotate"])["kid"].as_str().unwrap().to_owned();
+    cli.refused(&["key", "rotate"], &["announced already", &announced, "--now"]);
+    assert_eq!(cli.json(&["key", "list"]).as_array().unwrap().len(), 2);
+}

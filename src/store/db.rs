@@ -158,7 +158,7 @@ impl Store {
             })
         };
         let write = pool(1).connect_with(options.clone()).await?;
-        let others = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND NOT EXISTS \
+        let others = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name <> '_sqlx_migrations' AND NOT EXISTS \
                       (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'revisions') LIMIT 1";
         refuse_others(write.fetch_all(sqlx::raw_sql(others)).await?.len())?;
         migrations().run(&write).await.map_err(migration)?;
@@ -172,7 +172,9 @@ impl Store {
             .application_name("grantor");
         // One connection by hand first: it says what is wrong, where the pool would only say that time ran out.
         let mut first = PgConnection::connect_with(&options).await?;
-        let others = "SELECT 1 FROM information_schema.tables WHERE table_schema = current_schema() \
+        // The table of migrations comes before the others: a server that starts beside this one may just have made it.
+        let others = "SELECT 1 FROM information_schema.tables \
+                      WHERE table_schema = current_schema() AND table_name <> '_sqlx_migrations' \
                       AND NOT EXISTS (SELECT 1 FROM information_schema.tables \
                       WHERE table_schema = current_schema() AND table_name = 'revisions') LIMIT 1";
         refuse_others(first.fetch_all(sqlx::raw_sql(others)).await?.len())?;
