@@ -235,6 +235,7 @@ async fn serve_tells_its_address_and_answers_there() {
     }
 }
 
+// M005 M049 M059: every endpoint that takes a secret or a token is on the one listener.
 #[tokio::test]
 async fn serve_does_not_let_secrets_travel_in_clear() {
     let cli = Cli::new().await;
