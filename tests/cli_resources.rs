@@ -27,11 +27,13 @@ async fn a_tenant_is_made_listed_shown_disabled_enabled_and_deleted() {
     assert_eq!(cli.ok(&["tenant", "enable", "contoso"]), "The tenant 'contoso' is enabled.\n");
     assert_eq!(cli.ok(&["tenant", "enable", "contoso"]), "No change. The tenant 'contoso' is enabled.\n");
 
-    cli.refused(&["tenant", "delete", "contoso"], &["all its clients", "add --yes"]);
     assert_eq!(cli.json(&["tenant", "show", "contoso"])["enabled"], true);
     assert_eq!(cli.json(&words("tenant delete contoso --yes"))["changed"], true);
     cli.refused(&["tenant", "show", "contoso"], &["grantor tenant list"]);
     cli.refused(&words("tenant delete default --yes"), &["disable it instead"]);
+    // Only a person at a terminal is asked.
+    cli.ok(&words("tenant create fabrikam"));
+    assert_eq!(cli.json(&words("tenant delete fabrikam"))["changed"], true);
 }
 
 #[tokio::test]

@@ -469,7 +469,11 @@ fn a_claim_is_json_without_null() {
     for text in ["null", "[null]", r#"{"a":[{"b":null}]}"#, "admin", "", &format!("\"{}\"", "x".repeat(2047))] {
         assert!(text.parse::<ClaimValue>().is_err(), "{text}");
     }
-    for text in [r#""null""#, "true", "0", "[]", "{}", r#"{"a":[{"b":1.5}]}"#] {
+    for text in ["12345678901234567890123", "[-12345678901234567890123]", r#"{"a":1e300}"#] {
+        assert!(text.parse::<ClaimValue>().is_err(), "{text} would be rounded");
+    }
+    let largest = u64::MAX.to_string();
+    for text in [r#""null""#, "true", "0", "[]", "{}", r#"{"a":[{"b":1.5}]}"#, &largest, "-9223372036854775808"] {
         assert!(text.parse::<ClaimValue>().is_ok(), "{text}");
     }
 }

@@ -7,6 +7,7 @@ use crate::types::clock::format_time;
 use crate::types::name::TenantName;
 use clap::Subcommand;
 use serde_json::json;
+use std::io::IsTerminal;
 
 #[derive(Subcommand)]
 pub enum TenantCommand {
@@ -37,7 +38,7 @@ pub enum TenantCommand {
     Delete {
         /// Name or id
         name: String,
-        /// Confirm: nothing of it can be brought back
+        /// Do not ask at the terminal first: nothing of it can be brought back
         #[arg(long)]
         yes: bool,
     },
@@ -72,10 +73,8 @@ impl TenantCommand {
             Self::Enable { name } => set_enabled(context, &name, true).await?,
             Self::Delete { name, yes } => {
                 let tenant = context.find_tenant(&name).await?;
-                if !yes {
-                    return Err(CliError::Refused(format!(
-                        "this deletes the tenant '{name}' with all its clients, groups, resources and keys; add --yes"
-                    )));
+                if !yes && std::io::stdin().is_terminal() {
+                    confirm(&tenant)?;
                 }
                 let deleted = store.delete_tenant(&tenant, context.now()).await?;
                 context.out.done(deleted, &format!("The tenant '{}' is deleted", tenant.name));
@@ -83,6 +82,20 @@ impl TenantCommand {
         }
         Ok(())
     }
+}
+
+/// Asks a person who may have meant another one.
+fn confirm(tenant: &Tenant) -> Result<(), CliError> {
+    eprint!(
+        "This deletes the tenant '{0}' with all its clients, groups, resources and keys. Type its name to go on: ",
+        tenant.name
+    );
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if answer.trim() == tenant.name.as_str() {
+        return Ok(());
+    }
+    Err(CliError::Refused("nothing was deleted".into()))
 }
 
 async fn set_enabled(context: &Context, name: &str, enabled: bool) -> Result<(), CliError> {

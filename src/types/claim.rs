@@ -118,10 +118,27 @@ impl FromStr for ClaimValue {
         }
         let value: Value = serde_json::from_str(text)
             .map_err(|_| bad("it must be JSON; put a text in double quotes, as in '\"admin\"'"))?;
+        if holds_rounded(&value) {
+            return Err(bad("a number is too long to be written as it is; put it in double quotes"));
+        }
         if holds_null(&value) {
             return Err(bad("null is not allowed; leave the member out instead"));
         }
         Ok(Self(value))
+    }
+}
+
+/// True for a whole number that was read as something near it.
+fn holds_rounded(value: &Value) -> bool {
+    /// Beyond 2^53 whole numbers are not told apart any more.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => {
+            !number.is_i64() && !number.is_u64() && number.as_f64().is_none_or(|n| n.abs() > EXACT)
+        }
+        Value::Array(items) => items.iter().any(holds_rounded),
+        Value::Object(members) => members.values().any(holds_rounded),
+        _ => false,
     }
 }
 
