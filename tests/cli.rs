@@ -145,10 +145,9 @@ async fn help_exists_for_every_command_and_every_noun_has_an_example() {
         assert!(text.contains(&format!("Usage: grantor {command}")), "{command}: {text}");
         assert!(text.contains("--json") && text.contains("--tenant"), "{command}: {text}");
     }
-    for noun in ["tenant", "resource", "client", "group", "key", "token", "explain", "doctor", "serve", "quickstart"] {
-        let verbs = COMMANDS.iter().filter(|command| command.split(' ').next() == Some(noun));
-        let all: String = verbs.map(|command| bare(command)).chain([bare(noun)]).collect();
-        assert!(all.contains("Example"), "no example under {noun}");
+    let nouns = ["tenant", "resource", "client", "client secret", "group", "key", "token"];
+    for noun in nouns.iter().chain(&["explain", "doctor", "serve", "quickstart"]) {
+        assert!(bare(noun).contains("Example"), "no example under {noun}");
     }
     assert!(bare("").contains("Exit codes: 0 done, 1 refused or failed, 2 wrong usage"));
     assert!(!cli.folder.path().join("grantor.db").exists(), "help opened a database");

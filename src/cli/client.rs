@@ -28,6 +28,9 @@ Examples:
 The secret is shown once. A generated one is preferred: it costs the server next to nothing to check.";
 
 #[derive(Subcommand)]
+#[command(
+    after_help = "Examples:\n  grantor client create --name billing --allow https://api.example.com/.default\n  grantor client allow billing https://api.example.com/write\n  grantor client secret add billing --expires-in 180d"
+)]
 pub enum ClientCommand {
     /// Make a client; prints its id and, once, its secret
     #[command(after_help = CREATE_EXAMPLES)]

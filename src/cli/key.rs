@@ -10,6 +10,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 #[derive(Subcommand)]
+#[command(after_help = "Examples:\n  grantor key list\n  grantor key rotate")]
 pub enum KeyCommand {
     /// List keys: announced, signing and retired ones
     List {

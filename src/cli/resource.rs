@@ -24,6 +24,7 @@ Examples:
   grantor resource create api://legacy --claims-profile entra --alg ES256 --lifetime 15m";
 
 #[derive(Subcommand)]
+#[command(after_help = CREATE_EXAMPLES)]
 pub enum ResourceCommand {
     /// Make a resource that tokens can be asked for
     #[command(after_help = CREATE_EXAMPLES)]

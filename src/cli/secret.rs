@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use std::io::Read;
 
 #[derive(Subcommand)]
+#[command(
+    after_help = "Examples:\n  grantor client secret add billing --expires-in 180d\n  grantor client secret list billing\n  grantor client secret retire billing SECRET_ID --after 24h"
+)]
 pub enum SecretCommand {
     /// Add a secret; the others stay valid
     #[command(after_help = "Example:\n  grantor client secret add billing --expires-in 180d")]

@@ -10,6 +10,9 @@ use serde_json::json;
 use std::io::IsTerminal;
 
 #[derive(Subcommand)]
+#[command(
+    after_help = "Examples:\n  grantor tenant create contoso\n  grantor client list --tenant contoso\n  grantor tenant disable contoso"
+)]
 pub enum TenantCommand {
     /// Make a tenant with its own issuer, keys, clients, groups and resources
     #[command(after_help = "Example:\n  grantor tenant create contoso")]

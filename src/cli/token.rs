@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::io::Read as _;
 
 #[derive(Subcommand)]
+#[command(after_help = "Examples:\n  grantor token inspect eyJ…\n  grantor token revoke eyJ…")]
 pub enum TokenCommand {
     /// Show what is in a token and what it is worth
     #[command(after_help = "Examples:\n  grantor token inspect eyJ…\n  pbpaste | grantor token inspect -")]
