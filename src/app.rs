@@ -121,7 +121,9 @@ impl App {
             found => found,
         };
         // And a key sealed under another one beside those that are there would be of no use to any server.
-        let fits = |kek: &Kek| oldest.as_ref().is_none_or(|(tenant, key)| keys::check(*tenant, key, kek).is_ok());
+        // A damaged key says nothing about that.
+        let opened = |kek: &Kek| oldest.as_ref().map_or(Ok(()), |(tenant, key)| keys::check(*tenant, key, kek));
+        let fits = |kek: &Kek| !matches!(opened(kek), Err(KeyError::OtherKek));
         let kek_fits = kek.as_ref().is_some_and(fits);
         let max_age = Duration::from_secs(config.cache_max_age.get().unsigned_abs());
         let applied = Applied::new(store.revision().await?, max_age);

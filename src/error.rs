@@ -187,7 +187,24 @@ impl OAuthError {
 
     /// True when the refusal rests on what the directory holds, which is read through memory.
     pub fn rests_on_directory(&self) -> bool {
-        matches!(self.reason.code, 1009 | 2002 | 2005 | 2006 | 2009 | 3002 | 3003 | 4002..=4009)
+        let resting = [
+            reason::TENANT_DISABLED,
+            reason::CREDENTIALS_WRONG,
+            reason::CLIENT_DISABLED,
+            reason::SECRET_EXPIRED,
+            reason::PUBLIC_CLIENT,
+            reason::GRANT_NOT_ALLOWED,
+            reason::GRANT_NEEDS_SECRET,
+            reason::SCOPE_UNKNOWN,
+            reason::SCOPE_NOT_ALLOWED,
+            reason::SEVERAL_RESOURCES,
+            reason::TARGET_UNKNOWN,
+            reason::NO_TARGET,
+            reason::TARGET_MISMATCH,
+            reason::SEVERAL_TARGETS,
+            reason::GROUP_REQUIRED,
+        ];
+        resting.iter().any(|reason| reason.code == self.reason.code)
     }
 
     /// What of the request it is about.

@@ -235,6 +235,18 @@ async fn serve_tells_its_address_and_answers_there() {
     }
 }
 
+#[tokio::test]
+async fn a_body_that_is_said_to_be_too_large_is_refused_before_it_comes() {
+    let cli = Cli::new().await;
+    let server = cli.quickstart();
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let endless = format!("{form}Content-Length: 99999999999\r\n");
+    let (status, body) = http("POST", server.made("token_endpoint"), &endless, "a=b");
+    assert_eq!((status, &body["error_codes"][0]), (413, &Value::from(1003)), "{body}");
+    let (status, body) = http("POST", server.made("token_endpoint"), &format!("{form}Content-Length: 3\r\n"), "a=b");
+    assert_eq!((status, &body["error_codes"][0]), (401, &Value::from(2001)), "{body}");
+}
+
 // M005 M049 M059: every endpoint that takes a secret or a token is on the one listener.
 #[tokio::test]
 async fn serve_does_not_let_secrets_travel_in_clear() {

@@ -262,6 +262,18 @@ async fn a_refusal_looks_once_more_whether_something_changed() {
     second.request_token(&client, "https://new.example.com/other").await.assert_error(400, "invalid_scope", 4002);
 }
 
+#[tokio::test]
+async fn health_and_metrics_stand_below_each_tenant_too() {
+    let test = TestApp::new().await;
+    test.beside("t1").await;
+    for tenant in ["", "/default", "/t1"] {
+        for path in ["/livez", "/readyz", "/metrics"] {
+            assert_eq!(test.get(&format!("{tenant}{path}")).await.status.as_u16(), 200, "{tenant}{path}");
+        }
+    }
+    test.get("/nobody/readyz").await.assert_error(404, "invalid_request", 1008);
+}
+
 #[test]
 fn every_reason_is_in_the_documentation_and_no_code_is_used_twice() {
     let documented: Vec<Vec<String>> = include_str!("../docs/errors.md")

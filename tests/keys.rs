@@ -365,6 +365,22 @@ async fn without_the_key_encryption_key_nothing_is_signed_and_no_new_one_is_made
 }
 
 #[tokio::test]
+async fn a_damaged_key_is_left_out_and_takes_no_other_down() {
+    let (test, client) = TestApp::with_client().await;
+    test.clock.advance(1);
+    test.resource("https://es256.example.com", |settings| settings.alg = Alg::Es256).await;
+    // The oldest of all, by which the key-encryption key is tried at the start.
+    let swap =
+        "UPDATE signing_keys SET sealed = (SELECT sealed FROM signing_keys WHERE alg = 'ES256') WHERE alg = 'RS256'";
+    assert_eq!(test.execute(swap).await, 1);
+    let restarted = test.second_server().await;
+    assert_eq!(restarted.get("/jwks").await.json()["keys"].as_array().unwrap().len(), 1);
+    restarted.request_token(&client, SCOPE).await.assert_error(503, "temporarily_unavailable", 9004);
+    restarted.app.keysmith().unwrap();
+    assert_eq!(restarted.get("/jwks").await.json()["keys"][0]["alg"], "ES256");
+}
+
+#[tokio::test]
 async fn under_another_key_encryption_key_nothing_is_signed_and_nothing_is_replaced() {
     let (test, client) = TestApp::with_client().await;
     let folder = test.folder.path().join("elsewhere");

@@ -192,19 +192,7 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
     const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-    let standard: String = text
-        .chars()
-        .map(|c| {
-            if c == '-' {
-                '+'
-            } else if c == '_' {
-                '/'
-            } else {
-                c
-            }
-        })
-        .collect();
-    STANDARD.decode(standard).ok()
+    STANDARD.decode(text.replace('-', "+").replace('_', "/")).ok()
 }
 
 fn form_decode(text: &str) -> Option<String> {
