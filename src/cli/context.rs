@@ -12,6 +12,7 @@ use crate::store::clients::Client;
 use crate::store::groups::Group;
 use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
+use crate::store::users::User;
 use crate::store::{AdminError, StoreError};
 use crate::types::Invalid;
 use crate::types::clock::{Clock, UnixTime};
@@ -157,6 +158,15 @@ impl Context {
         found.ok_or_else(|| self.missing("client", word))
     }
 
+    /// A user by name or id.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn find_user(&self, tenant: TenantId, word: &str) -> Result<User, CliError> {
+        let found = self.app.store.find_user(tenant, word).await?;
+        found.ok_or_else(|| self.missing("user", word))
+    }
+
     /// A group by name or id.
     ///
     /// # Errors
@@ -195,12 +205,7 @@ impl Context {
     ) -> Result<MemberId, CliError> {
         match (client, user) {
             (Some(client), _) => Ok(MemberId::Client(self.find_client(tenant, client).await?.oid)),
-            (None, Some(user)) => {
-                let found = self.app.store.find_user(tenant, user).await?;
-                found.map(MemberId::User).ok_or_else(|| {
-                    CliError::Refused(format!("there is no user '{user}'; give a user name or id of this tenant"))
-                })
-            }
+            (None, Some(user)) => Ok(MemberId::User(self.find_user(tenant, user).await?.id)),
             (None, None) => Err(CliError::Usage("name a client or a user".into())),
         }
     }

@@ -7,6 +7,7 @@ use super::{AdminError, Store, StoreError, announce, reading, writing};
 use crate::types::clock::UnixTime;
 use crate::types::id::{ClientOid, ResourceId, TenantId};
 use crate::types::name::{ClientId, DisplayName};
+use crate::types::policy::RefreshPolicy;
 use crate::types::uri::RedirectUri;
 use serde::Serialize;
 use uuid::Uuid;
@@ -28,6 +29,10 @@ pub struct Client {
     pub grants: Vec<String>,
     /// Registered redirect URIs.
     pub redirect_uris: Vec<String>,
+    /// Where a browser may be sent after signing out.
+    pub logout_uris: Vec<String>,
+    /// What else was decided for it.
+    pub settings: ClientSettings,
     /// What it may ask for.
     pub allowed: Vec<AllowedScope>,
     /// Resources whose tokens it may introspect.
@@ -43,6 +48,23 @@ impl Client {
     pub fn serves(&self, resource: ResourceId) -> bool {
         self.serves.contains(&resource)
     }
+}
+
+/// What an operator decides about a client that acts for people.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClientSettings {
+    /// Ours: people are not asked for consent.
+    pub first_party: bool,
+    /// PKCE is demanded. A public client needs it whatever stands here.
+    pub require_pkce: bool,
+    /// When it gets a refresh token.
+    pub refresh_policy: RefreshPolicy,
+    /// Each use of a refresh token gives a new one. A public client's are rotated whatever stands here.
+    pub refresh_rotation: bool,
+    /// Seconds after which an unused refresh token ends.
+    pub refresh_idle: i64,
+    /// Seconds after which an authorization ends, however much it is used.
+    pub refresh_lifetime: i64,
 }
 
 /// A line of the list of clients.
@@ -100,6 +122,29 @@ pub struct NewClient<'a> {
 }
 
 type Row = (Uuid, String, String, bool, bool, i64);
+
+#[derive(sqlx::FromRow)]
+struct SettingsRow {
+    first_party: bool,
+    require_pkce: bool,
+    refresh_policy: String,
+    refresh_rotation: bool,
+    refresh_idle: i64,
+    refresh_lifetime: i64,
+}
+
+impl SettingsRow {
+    fn settings(self) -> Result<ClientSettings, StoreError> {
+        Ok(ClientSettings {
+            first_party: self.first_party,
+            require_pkce: self.require_pkce,
+            refresh_policy: self.refresh_policy.parse().map_err(|_| super::unreadable("client"))?,
+            refresh_rotation: self.refresh_rotation,
+            refresh_idle: self.refresh_idle,
+            refresh_lifetime: self.refresh_lifetime,
+        })
+    }
+}
 
 /// Applies [`ClientParts`] to a client inside a transaction.
 macro_rules! apply_parts {
@@ -176,6 +221,20 @@ impl Store {
             .bind(row.0)
             .fetch_all(&mut *conn)
             .await?;
+            let logout_uris: Vec<(String,)> = sqlx::query_as(
+                "SELECT uri FROM client_logout_uris WHERE client_id = $1 ORDER BY uri",
+            )
+            .bind(row.0)
+            .fetch_all(&mut *conn)
+            .await?;
+            let settings: Option<SettingsRow> = sqlx::query_as(
+                "SELECT first_party, require_pkce, refresh_policy, refresh_rotation, refresh_idle, refresh_lifetime \
+                 FROM clients WHERE id = $1",
+            )
+            .bind(row.0)
+            .fetch_optional(&mut *conn)
+            .await?;
+            let Some(settings) = settings else { return Ok(None) };
             let allowed: Vec<(Uuid, String)> = sqlx::query_as(
                 "SELECT resource_id, value FROM client_scopes WHERE client_id = $1 ORDER BY resource_id, value",
             )
@@ -195,10 +254,10 @@ impl Store {
             .bind(row.0)
             .fetch_all(&mut *conn)
             .await?;
-            (row, grants, redirect_uris, allowed, serves, secrets)
+            (row, (settings, logout_uris), grants, redirect_uris, allowed, serves, secrets)
         });
-        let ((oid, client_id, name, public, enabled, created_at), grants, redirect_uris, allowed, serves, secrets) =
-            found;
+        let (row, (settings, logout_uris), grants, redirect_uris, allowed, serves, secrets) = found;
+        let (oid, client_id, name, public, enabled, created_at) = row;
         Ok(Some(Client {
             oid: oid.into(),
             client_id: ClientId::stored(client_id),
@@ -207,6 +266,8 @@ impl Store {
             enabled,
             grants: grants.into_iter().map(|(grant,)| grant).collect(),
             redirect_uris: redirect_uris.into_iter().map(|(uri,)| uri).collect(),
+            logout_uris: logout_uris.into_iter().map(|(uri,)| uri).collect(),
+            settings: settings.settings()?,
             allowed: allowed
                 .into_iter()
                 .map(|(resource, value)| AllowedScope { resource: resource.into(), value })

@@ -8,6 +8,7 @@ mod db;
 pub mod cache;
 pub mod changes;
 pub mod clients;
+pub mod grants;
 pub mod groups;
 pub mod keys;
 pub mod leases;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 macro_rules! row_id {
     ($($(#[$meta:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
         pub struct $name(Uuid);
 
         impl $name {
@@ -50,6 +50,10 @@ row_id! {
     SecretId,
     /// A published status list.
     StatusListId,
+    /// A person's session in a browser; the `sid` claim.
+    SessionId,
+    /// One authorization: who let whom do what.
+    GrantId,
 }
 
 /// The subject of a token as the directory knows it.

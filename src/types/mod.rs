@@ -1,12 +1,14 @@
 //! Leaves: values that are valid by construction. Nothing here imports anything else of ours.
 
 pub mod alg;
+pub mod authorized;
 pub mod claim;
 pub mod clock;
 pub mod duration;
 pub mod form;
 pub mod id;
 pub mod name;
+pub mod pkce;
 pub mod policy;
 pub mod random;
 pub mod scope;

@@ -48,8 +48,13 @@ name! {
     RoleName
 }
 name! {
-    /// What people call a client.
+    /// What people call a client or a user.
     DisplayName
+}
+name! {
+    /// What a person types to sign in, unique in its tenant. Letters are kept in lower case, so that case does not
+    /// matter.
+    UserName
 }
 
 macro_rules! read_back {
@@ -62,7 +67,7 @@ macro_rules! read_back {
         }
     )+};
 }
-read_back!(TenantName, ClientId, GroupName, DisplayName);
+read_back!(TenantName, ClientId, GroupName, DisplayName, UserName);
 
 /// First path segments that are endpoints or that well-known clients give a meaning of their own.
 const RESERVED_SEGMENTS: &[&str] = &[
@@ -167,6 +172,25 @@ impl FromStr for DisplayName {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         printable(text, 120).map_or_else(|why| Err(Invalid::new("name", text, why)), |text| Ok(Self(text)))
+    }
+}
+
+impl FromStr for UserName {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let bad = |why| Err(Invalid::new("user name", text, why));
+        if Uuid::try_parse(text).is_ok() {
+            return bad("a user is also found by its UUID, so a name must not look like one");
+        }
+        if text.is_empty() || text.chars().count() > 120 {
+            return bad("use 1 to 120 characters");
+        }
+        // Ends an id in Basic credentials, separates members of a list, starts a Kafka principal's name.
+        if text.chars().any(|c| c.is_whitespace() || c.is_control() || ":,;\"\\".contains(c)) {
+            return bad("a space, a control character and : , ; \" \\ are not allowed");
+        }
+        Ok(Self(text.to_lowercase()))
     }
 }
 

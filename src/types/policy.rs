@@ -1,4 +1,4 @@
-//! What a resource decides about its tokens.
+//! What a resource or a client decides about its tokens.
 
 use super::word_enum;
 
@@ -31,5 +31,15 @@ word_enum! {
         Standard = "standard",
         /// Microsoft Entra's names (`appid`, `scp`, `ver` …) on top of the claims that RFC 9068 requires.
         Entra = "entra",
+    }
+}
+
+word_enum! {
+    /// When a client gets a refresh token.
+    RefreshPolicy, "refresh policy" {
+        /// When the scope `offline_access` was granted (OpenID Connect Core §11).
+        OfflineAccess = "offline-access",
+        /// With every authorization.
+        Always = "always",
     }
 }

@@ -6,8 +6,11 @@ use std::str::FromStr;
 /// `/.default` behind a resource identifier: all that the client may have there.
 pub const DEFAULT: &str = ".default";
 
-/// OpenID Connect's scope values: they ask for identity, not for a resource.
-pub const OPENID_SCOPES: &[&str] = &["openid", "profile", "email", "address", "phone", "offline_access"];
+/// OpenID Connect's scope values, and `groups` beside them: they ask for identity, not for a resource.
+pub const OPENID_SCOPES: &[&str] = &["openid", "profile", "email", "address", "phone", "groups", OFFLINE_ACCESS];
+
+/// Asks for a refresh token (OpenID Connect Core §11).
+pub const OFFLINE_ACCESS: &str = "offline_access";
 
 const MAX_LENGTH: usize = 32 * 1024;
 const MAX_TOKENS: usize = 1000;

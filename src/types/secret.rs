@@ -13,6 +13,15 @@ use subtle::ConstantTimeEq;
 /// In front of every generated client secret, so that secret scanners find one that leaked.
 pub const CLIENT_SECRET_PREFIX: &str = "grcs_";
 
+/// In front of every authorization code.
+pub const CODE_PREFIX: &str = "grac_";
+
+/// In front of every refresh token.
+pub const REFRESH_TOKEN_PREFIX: &str = "grrt_";
+
+/// In front of every session cookie's value.
+pub const SESSION_PREFIX: &str = "grse_";
+
 /// A secret in clear, on its way in or out. `Debug` shows nothing of it and it is wiped when dropped.
 #[derive(Debug, Clone)]
 pub struct Secret(SecretString);
