@@ -57,7 +57,7 @@ CREATE TABLE grants (
     authorized TEXT NOT NULL,
     offline BOOLEAN NOT NULL,
     auth_time BIGINT NOT NULL,
-    family BYTEA NOT NULL,
+    family BYTEA,
     generation BIGINT NOT NULL,
     current BYTEA,
     created_at BIGINT NOT NULL,

@@ -105,6 +105,56 @@ pub mod reason {
         SEVERAL_TARGETS = 4008 400 "invalid_target" "Only one resource can be named; ask for one token each.";
         /// `--require-group`. RFC 8628 §3.5 registered the name for the token endpoint.
         GROUP_REQUIRED = 4009 400 "access_denied" "The resource requires membership in a group that the subject is not in.";
+        /// RFC 6749 §6.
+        SCOPE_WIDER = 4010 400 "invalid_scope" "The scope goes beyond what was authorized.";
+        /// RFC 8707 §2.2.
+        TARGET_NOT_GRANTED = 4011 400 "invalid_target" "The resource is not among those that were authorized.";
+        /// RFC 6749 §4.1.3.
+        CODE_UNKNOWN = 4101 400 "invalid_grant" "The code is unknown, expired, or was issued to another client.";
+        /// RFC 6749 §4.1.2.
+        CODE_SPENT = 4102 400 "invalid_grant" "The code was used before; everything that came from it is revoked.";
+        /// RFC 6749 §4.1.3.
+        REDIRECT_URI_DIFFERS = 4103 400 "invalid_grant" "The redirect_uri is not the one of the authorization request.";
+        /// RFC 7636 §4.6.
+        VERIFIER_WRONG = 4104 400 "invalid_grant" "The code_verifier is missing, malformed, or not the one of the challenge.";
+        /// RFC 9700 §2.1.1: a downgrade.
+        VERIFIER_UNEXPECTED = 4105 400 "invalid_grant" "There is a code_verifier, but the authorization request had no challenge.";
+        /// RFC 6749 §6.
+        REFRESH_TOKEN_UNKNOWN = 4106 400 "invalid_grant" "The refresh token is unknown, expired, revoked, or was issued to another client.";
+        /// RFC 9700 §4.14.2.
+        REFRESH_TOKEN_REPLAYED = 4107 400 "invalid_grant" "The refresh token was used before and its successor too; the authorization is revoked.";
+        /// `grantor user disable`.
+        USER_DISABLED = 4108 400 "invalid_grant" "The person who authorized this may not sign in any more.";
+        /// RFC 6749 §4.1.2.1: shown to the person, never sent anywhere.
+        AUTHORIZATION_CLIENT_UNKNOWN = 4201 400 "invalid_request" "The application that sent you here is not known, or is disabled.";
+        /// RFC 6749 §4.1.2.1: shown to the person, never sent anywhere.
+        REDIRECT_URI_UNREGISTERED = 4202 400 "invalid_request" "The address to return to is not one that the application registered.";
+        /// RFC 6749 §3.1.2.3: shown to the person, never sent anywhere.
+        REDIRECT_URI_MISSING = 4203 400 "invalid_request" "The request does not say which of the application's addresses to return to.";
+        /// OAuth 2.0 Multiple Response Types §2.1.
+        RESPONSE_MODE_UNSUPPORTED = 4204 400 "invalid_request" "The response_mode is not one of query, fragment and form_post.";
+        /// RFC 7636 §4.4.1.
+        CHALLENGE_MISSING = 4205 400 "invalid_request" "PKCE is required: send a code_challenge with code_challenge_method S256.";
+        /// RFC 7636 §4.4.1.
+        CHALLENGE_UNUSABLE = 4206 400 "invalid_request" "The code_challenge is malformed, or its method is not S256.";
+        /// OpenID Connect Core §3.1.2.1.
+        PROMPT_UNUSABLE = 4207 400 "invalid_request" "The prompt is unknown, or none stands beside another value.";
+        /// OpenID Connect Core §3.1.2.1.
+        PARAMETER_UNUSABLE = 4208 400 "invalid_request" "The value of a parameter cannot be used.";
+        /// OpenID Connect Core §6.
+        REQUEST_UNSUPPORTED = 4209 400 "request_not_supported" "Request objects are not supported; send plain parameters.";
+        /// OpenID Connect Core §6.
+        REQUEST_URI_UNSUPPORTED = 4210 400 "request_uri_not_supported" "The request_uri parameter is not supported; send plain parameters.";
+        /// OpenID Connect Core §3.1.2.6.
+        LOGIN_REQUIRED = 4211 400 "login_required" "The person has to sign in, and prompt=none forbids to ask.";
+        /// OpenID Connect Core §3.1.2.6.
+        CONSENT_REQUIRED = 4212 400 "consent_required" "The person has to consent, and prompt=none forbids to ask.";
+        /// RFC 6749 §4.1.2.1.
+        CONSENT_DENIED = 4213 400 "access_denied" "The person said no.";
+        /// RFC 6749 §10.12.
+        FORM_EXPIRED = 4214 400 "invalid_request" "The page was open for too long, or cookies are blocked; go back and try again.";
+        /// A group is changed on its page by its owners alone.
+        NOT_AN_OWNER = 4215 403 "access_denied" "You are not an owner of this group.";
         /// RFC 7009 §2.1.
         TOKEN_OF_OTHER_CLIENT = 5001 400 "unauthorized_client" "The token was issued to another client.";
         /// RFC 7009 §2.2.1.
@@ -115,6 +165,8 @@ pub mod reason {
         TOKEN_MISSING = 5004 401 "invalid_request" "The request carries no access token.";
         /// RFC 6750 §2.
         TOKEN_TWICE = 5005 400 "invalid_request" "The access token is sent in more than one way; use one.";
+        /// RFC 6750 §3.1.
+        SCOPE_INSUFFICIENT = 5006 403 "insufficient_scope" "The access token was not issued with the scope openid.";
         /// draft-ietf-oauth-status-list §8.1.
         STATUS_LIST_UNKNOWN = 6001 404 "invalid_request" "There is no such status list.";
         /// The same request may succeed later.
@@ -203,6 +255,11 @@ impl OAuthError {
             reason::TARGET_MISMATCH,
             reason::SEVERAL_TARGETS,
             reason::GROUP_REQUIRED,
+            reason::SCOPE_WIDER,
+            reason::TARGET_NOT_GRANTED,
+            reason::AUTHORIZATION_CLIENT_UNKNOWN,
+            reason::REDIRECT_URI_UNREGISTERED,
+            reason::REDIRECT_URI_MISSING,
         ];
         resting.iter().any(|reason| reason.code == self.reason.code)
     }
@@ -232,6 +289,8 @@ impl OAuthError {
             (401, _) => Some(Challenge::Bearer),
             // RFC 6750 §3: no token was accepted, so the answer carries a challenge too.
             _ if self.reason.code == reason::TOKEN_TWICE.code => Some(Challenge::Bearer),
+            // RFC 6750 §3.1.
+            (403, "insufficient_scope") => Some(Challenge::Bearer),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use super::context::{CliError, Context, Page};
 use super::output::{fields, list, more, table, yes};
 use super::secret::{self, SecretCommand};
-use crate::grants::GRANTS;
+use crate::grants::{GRANTS, Given, Grant};
 use crate::store::clients::{Client, ClientParts, NewClient};
 use crate::store::permissions::AllowedScope;
 use crate::store::secrets::NewSecret;
@@ -200,8 +200,12 @@ impl Create {
             (false, false) => Some(secret::generated(context)),
         };
         let mut parts = parts_of(context, tenant, &self.adding).await?;
-        if self.adding.grants.is_empty() && !self.public {
-            parts.add_grants = GRANTS.iter().filter(|grant| grant.by_default).map(|grant| grant.name.into()).collect();
+        if self.adding.grants.is_empty() {
+            let given = |grant: &&&Grant| match grant.by_default {
+                Given::Confidential => !self.public,
+                Given::WithRedirectUri => !self.adding.redirect_uris.is_empty(),
+            };
+            parts.add_grants = GRANTS.iter().filter(given).map(|grant| grant.name.into()).collect();
         }
         if let Some(refused) = GRANTS
             .iter()

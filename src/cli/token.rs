@@ -82,15 +82,15 @@ async fn find(context: &Context, text: &str) -> Result<(Tenant, Box<AccessToken>
 
 async fn inspect(context: &Context, tenant: &Tenant, token: (&str, &AccessToken)) -> Result<(), CliError> {
     let (text, token) = token;
-    let state = context.app.store.token_state(tenant.id, token.jti, token.client_oid).await?;
+    let state = context.app.store.token_state(tenant.id, token.jti, token.subject, &token.client_id).await?;
     let verdict = if token.expires_at <= context.now() {
         "expired"
     } else if state.revoked {
         "revoked"
     } else if !state.tenant_enabled {
         "inactive: the tenant is disabled"
-    } else if !state.client_enabled {
-        "inactive: the client is disabled or deleted"
+    } else if !state.subject_enabled {
+        "inactive: the client or the person is disabled or deleted"
     } else {
         "active"
     };

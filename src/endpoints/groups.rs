@@ -6,7 +6,6 @@ use crate::error::{OAuthError, reason};
 use crate::extract::bearer::BearerToken;
 use crate::extract::tenant::TenantPath;
 use crate::tokens::{claims, verify};
-use crate::types::id::MemberId;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -27,7 +26,7 @@ pub async fn get(
     let resources = app.directory.resources(tenant.id).await?;
     let resource = resources.iter().find(|resource| resource.identifier.as_str() == token.audience);
     let resource = resource.ok_or(reason::TOKEN_INVALID)?;
-    let membership = app.directory.membership(tenant.id, MemberId::Client(token.client_oid)).await?;
+    let membership = app.directory.membership(tenant.id, token.subject).await?;
     Ok(Json(json!({
         "sub": token.claims.get("sub"),
         "aud": token.audience,

@@ -49,7 +49,8 @@ fn active(token: AccessToken) -> Value {
     answer.insert("active".into(), true.into());
     answer.insert("token_type".into(), "Bearer".into());
     // §2.2: who authorized the token; without a person that is the client. Kong finds its consumer by it.
-    answer.insert("username".into(), token.client_id.into());
+    let username = token.claims.get("preferred_username").cloned().unwrap_or_else(|| token.client_id.into());
+    answer.insert("username".into(), username);
     // A token counts from when it was issued; nothing of ours is issued for later.
     answer.extend(token.claims.get("iat").map(|issued_at| ("nbf".to_owned(), issued_at.clone())));
     // §2.2 has one name for it, whatever the profile of the token calls it.

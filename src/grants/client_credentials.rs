@@ -1,6 +1,6 @@
 //! The client credentials grant (RFC 6749 §4.4): a client acts for itself.
 
-use super::{Answer, Exchange, Grant};
+use super::{Answer, Exchange, Given, Grant};
 use crate::app::App;
 use crate::error::{OAuthError, reason};
 use crate::store::clients::Client;
@@ -13,7 +13,7 @@ use crate::types::scope::Scope;
 
 /// The grant.
 pub const GRANT: Grant =
-    Grant { name: "client_credentials", aliases: &[], for_public: false, by_default: true, exchange };
+    Grant { name: "client_credentials", aliases: &[], for_public: false, by_default: Given::Confidential, exchange };
 
 fn exchange(request: Exchange<'_>) -> Answer<'_> {
     Box::pin(async move {
@@ -26,7 +26,7 @@ fn exchange(request: Exchange<'_>) -> Answer<'_> {
         let resources = request.app.directory.resources(request.tenant.id).await?;
         let request_of = Wanted { client: request.client.client(), resources: &resources, scope, targets: &targets };
         let issuance = decide(request.app, request.tenant, request_of).await?;
-        issue::issue(request.app, issuance).await
+        Ok(issue::mint(request.app, issuance).await?.into())
     })
 }
 
@@ -52,5 +52,5 @@ pub async fn decide<'a>(app: &App, tenant: &'a Tenant, wanted: Wanted<'a>) -> Re
     let asked = scopes::resolve(wanted.resources, &scope, wanted.targets)?;
     let membership = app.directory.membership(tenant.id, MemberId::Client(wanted.client.oid)).await?;
     let granted = scopes::grant_to_client(wanted.client, &membership.1, &asked)?;
-    Ok(Issuance { tenant, client: wanted.client, resource: asked.resource, granted, membership })
+    Ok(Issuance { tenant, client: wanted.client, login: None, resource: asked.resource, granted, membership })
 }

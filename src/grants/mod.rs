@@ -1,6 +1,9 @@
 //! Grants: each decides who gets what. None of them mints; that is `tokens::issue`.
 
+pub mod authorization_code;
 pub mod client_credentials;
+mod delegated;
+pub mod refresh_token;
 
 use crate::app::App;
 use crate::client_auth::AuthenticatedClient;
@@ -27,6 +30,15 @@ pub struct Exchange<'a> {
 /// What an exchange will answer.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<TokenAnswer, OAuthError>> + Send + 'a>>;
 
+/// To whom a grant type is given without being named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// To confidential clients.
+    Confidential,
+    /// To clients with a redirect URI: people come back to them.
+    WithRedirectUri,
+}
+
 /// A grant type as a value.
 #[derive(Debug)]
 pub struct Grant {
@@ -36,14 +48,14 @@ pub struct Grant {
     pub aliases: &'static [&'static str],
     /// A public client may use it.
     pub for_public: bool,
-    /// Given to a confidential client whose operator names no grants.
-    pub by_default: bool,
+    /// Given to a client whose operator names no grants.
+    pub by_default: Given,
     /// The exchange.
     pub exchange: for<'a> fn(Exchange<'a>) -> Answer<'a>,
 }
 
 /// Every grant. Metadata, registration and the command line read this table.
-pub const GRANTS: &[&Grant] = &[&client_credentials::GRANT];
+pub const GRANTS: &[&Grant] = &[&client_credentials::GRANT, &authorization_code::GRANT, &refresh_token::GRANT];
 
 /// The grant of that name.
 pub fn find(name: &str) -> Option<&'static Grant> {

@@ -1,5 +1,98 @@
 //! Authorizations: who let whom do what, and everything that falls with one.
 
+use super::users::{self, User};
+use super::{Store, StoreError, reading, unreadable, writing};
+use crate::types::authorized::Authorized;
+use crate::types::clock::UnixTime;
+use crate::types::id::{ClientOid, GrantId, SessionId, TenantId, UserId};
+use crate::types::status::StatusIndex;
+use uuid::Uuid;
+
+/// One authorization, whether it still holds or not.
+#[derive(Debug, Clone)]
+pub struct Authorization {
+    /// Row id.
+    pub id: GrantId,
+    /// Who may.
+    pub client: ClientOid,
+    /// Who let them.
+    pub user: User,
+    /// The session in which they did.
+    pub session: SessionId,
+    /// What.
+    pub authorized: Authorized,
+    /// When the person signed in.
+    pub auth_time: UnixTime,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// Its absolute end.
+    pub expires_at: UnixTime,
+    /// It fell.
+    pub revoked: bool,
+    /// SHA-256 of what all refresh tokens of the family have in common.
+    pub(super) family: Option<Vec<u8>>,
+}
+
+/// An authorization that is to be made.
+#[derive(Debug)]
+pub struct NewAuthorization<'a> {
+    /// Row id.
+    pub id: GrantId,
+    /// Who may.
+    pub client: ClientOid,
+    /// Who let them.
+    pub user: UserId,
+    /// The session.
+    pub session: SessionId,
+    /// What.
+    pub authorized: &'a Authorized,
+    /// When the person signed in.
+    pub auth_time: UnixTime,
+}
+
+/// An access token as it is remembered with its grant.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenRecord {
+    /// Its `jti`.
+    pub jti: Uuid,
+    /// Its place in a status list.
+    pub status: StatusIndex,
+    /// Its `exp`.
+    pub expires_at: UnixTime,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    grant_id: Uuid,
+    client_id: Uuid,
+    session_id: Uuid,
+    authorized: String,
+    auth_time: i64,
+    family: Option<Vec<u8>>,
+    granted_at: i64,
+    grant_expires_at: i64,
+    revoked_at: Option<i64>,
+    #[sqlx(flatten)]
+    user: users::Row,
+}
+
+impl Row {
+    pub(super) fn authorization(self) -> Result<Authorization, StoreError> {
+        Ok(Authorization {
+            id: self.grant_id.into(),
+            client: self.client_id.into(),
+            user: self.user.user(),
+            session: self.session_id.into(),
+            authorized: serde_json::from_str(&self.authorized).map_err(|_| unreadable("authorization"))?,
+            auth_time: self.auth_time,
+            created_at: self.granted_at,
+            expires_at: self.grant_expires_at,
+            revoked: self.revoked_at.is_some(),
+            family: self.family,
+        })
+    }
+}
+
 /// Revokes every grant that hangs on a grant, user or client (their ids share one space of UUIDs), with the access
 /// tokens that came from it. The grants' rows are locked first: a token that is issued meanwhile is seen or refused.
 macro_rules! revoke_grants {
@@ -27,3 +120,80 @@ macro_rules! revoke_grants {
     }};
 }
 pub(super) use revoke_grants;
+
+/// Remembers an access token with its grant.
+macro_rules! insert_token {
+    ($tx:ident, $grant:expr, $token:expr) => {
+        sqlx::query(
+            "INSERT INTO grant_tokens (jti, grant_id, list_id, list_index, expires_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind($token.jti)
+        .bind($grant)
+        .bind($token.status.list.uuid())
+        .bind(i64::from($token.status.index))
+        .bind($token.expires_at)
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+pub(super) use insert_token;
+
+impl Store {
+    /// The grant that an access token came from.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn grant_of_token(&self, tenant: TenantId, jti: Uuid) -> Result<Option<Authorization>, StoreError> {
+        let row: Option<Row> = reading!(self, conn =>
+            sqlx::query_as(
+                "SELECT g.id AS grant_id, g.client_id, g.session_id, g.authorized, g.auth_time, g.family, \
+                 g.created_at AS granted_at, g.expires_at AS grant_expires_at, g.revoked_at, \
+                 u.id, u.username, u.display_name, u.email, u.enabled, u.created_at, u.last_login_at \
+                 FROM grant_tokens t JOIN grants g ON g.id = t.grant_id JOIN users u ON u.id = g.user_id \
+                 WHERE g.tenant_id = $1 AND t.jti = $2",
+            )
+            .bind(tenant.uuid())
+            .bind(jti)
+            .fetch_optional(conn)
+            .await?);
+        row.map(Row::authorization).transpose()
+    }
+
+    /// Revokes a grant, its refresh tokens and its access tokens; answers whether it held until now.
+    ///
+    /// # Errors
+    /// The database does not answer: then nothing is revoked.
+    pub async fn revoke_grant(&self, grant: GrantId, now: UnixTime) -> Result<bool, StoreError> {
+        Ok(writing!(self, tx => revoke_grants!(tx, grant.uuid(), now)) > 0)
+    }
+
+    /// Removes grants that ended before `before` and none of whose tokens is remembered, at most one batch; answers
+    /// how many. What hangs on them goes with them.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn purge_grants(&self, before: UnixTime) -> Result<u64, StoreError> {
+        Ok(writing!(self, tx =>
+            sqlx::query(
+                "DELETE FROM grants WHERE id IN (SELECT g.id FROM grants g WHERE (g.expires_at < $1 OR g.revoked_at < $1) \
+                 AND NOT EXISTS (SELECT 1 FROM grant_tokens t WHERE t.grant_id = g.id) LIMIT 500)",
+            )
+            .bind(before)
+            .execute(tx)
+            .await?
+            .rows_affected()))
+    }
+
+    /// Forgets access tokens that expired before `before`, at most one batch; answers how many.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn purge_grant_tokens(&self, before: UnixTime) -> Result<u64, StoreError> {
+        Ok(writing!(self, tx =>
+            sqlx::query("DELETE FROM grant_tokens WHERE jti IN (SELECT jti FROM grant_tokens WHERE expires_at < $1 LIMIT 500)")
+                .bind(before)
+                .execute(tx)
+                .await?
+                .rows_affected()))
+    }
+}

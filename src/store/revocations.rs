@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, reading, writing};
 use crate::types::clock::UnixTime;
-use crate::types::id::{ClientOid, StatusListId, TenantId};
+use crate::types::id::{MemberId, StatusListId, TenantId};
 use crate::types::status::StatusIndex;
 use uuid::Uuid;
 
@@ -22,8 +22,8 @@ pub struct Revocation {
 pub struct TokenState {
     /// It was revoked.
     pub revoked: bool,
-    /// The client it was issued to exists and is enabled.
-    pub client_enabled: bool,
+    /// The client it was issued to, and the person if there is one, exist and are enabled.
+    pub subject_enabled: bool,
     /// The tenant exists and is enabled.
     pub tenant_enabled: bool,
 }
@@ -56,23 +56,33 @@ impl Store {
             > 0)
     }
 
-    /// Revocation, client and tenant of a token, as they are now.
+    /// Revocation, subject, client and tenant of a token, as they are now.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn token_state(&self, tenant: TenantId, jti: Uuid, client: ClientOid) -> Result<TokenState, StoreError> {
-        let (revoked, client_enabled, tenant_enabled): (bool, bool, bool) = reading!(self, conn =>
+    pub async fn token_state(
+        &self,
+        tenant: TenantId,
+        jti: Uuid,
+        subject: MemberId,
+        client_id: &str,
+    ) -> Result<TokenState, StoreError> {
+        let (revoked, client_enabled, user_enabled, tenant_enabled): (bool, bool, bool, bool) = reading!(self, conn =>
             sqlx::query_as(
                 "SELECT EXISTS (SELECT 1 FROM revocations WHERE tenant_id = $1 AND jti = $2), \
-                 EXISTS (SELECT 1 FROM clients WHERE tenant_id = $1 AND id = $3 AND enabled), \
+                 EXISTS (SELECT 1 FROM clients WHERE tenant_id = $1 AND client_id = $4 AND enabled AND (id = $3 OR $5)), \
+                 EXISTS (SELECT 1 FROM users WHERE tenant_id = $1 AND id = $3 AND enabled), \
                  EXISTS (SELECT 1 FROM tenants WHERE id = $1 AND enabled)",
             )
             .bind(tenant.uuid())
             .bind(jti)
-            .bind(client.uuid())
+            .bind(subject.uuid())
+            .bind(client_id)
+            .bind(matches!(subject, MemberId::User(_)))
             .fetch_one(conn)
             .await?);
-        Ok(TokenState { revoked, client_enabled, tenant_enabled })
+        let subject_enabled = client_enabled && (user_enabled || matches!(subject, MemberId::Client(_)));
+        Ok(TokenState { revoked, subject_enabled, tenant_enabled })
     }
 
     /// The set bits of a status list.
@@ -104,7 +114,7 @@ impl Store {
             .rows_affected()))
     }
 
-    /// How many rows have expired and are still there: revocations, status lists and keys.
+    /// How many rows have expired and are still there.
     ///
     /// # Errors
     /// The database does not answer.
@@ -113,7 +123,11 @@ impl Store {
             sqlx::query_as(
                 "SELECT (SELECT COUNT(*) FROM revocations WHERE expires_at < $1) + \
                  (SELECT COUNT(*) FROM status_lists WHERE keep_until < $1) + \
-                 (SELECT COUNT(*) FROM signing_keys WHERE expires_at < $1)",
+                 (SELECT COUNT(*) FROM signing_keys WHERE expires_at < $1) + \
+                 (SELECT COUNT(*) FROM sessions WHERE expires_at < $1) + \
+                 (SELECT COUNT(*) FROM codes WHERE expires_at < $1) + \
+                 (SELECT COUNT(*) FROM grant_tokens WHERE expires_at < $1) + \
+                 (SELECT COUNT(*) FROM grants WHERE expires_at < $1)",
             )
             .bind(now)
             .fetch_one(conn)

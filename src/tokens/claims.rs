@@ -5,9 +5,29 @@ use crate::store::clients::Client;
 use crate::store::members::{MemberGroup, Membership};
 use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
+use crate::store::users::User;
+use crate::types::clock::UnixTime;
+use crate::types::id::SessionId;
 use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+/// Authentication context class: one factor (OpenID Connect Core §2).
+pub const ACR: &str = "1";
+
+/// Authentication methods: a password (RFC 8176 §2).
+pub const AMR: &[&str] = &["pwd"];
+
+/// A person who signed in and let a client act for them.
+#[derive(Debug, Clone, Copy)]
+pub struct Login<'a> {
+    /// The person.
+    pub user: &'a User,
+    /// When they signed in.
+    pub auth_time: UnixTime,
+    /// In which session.
+    pub session: SessionId,
+}
 
 /// Everything that decides the claims.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +36,10 @@ pub struct Stamp<'a> {
     pub issuer: &'a str,
     /// The tenant.
     pub tenant: &'a Tenant,
-    /// The client, which is also the subject.
+    /// The client, which is also the subject unless a person is.
     pub client: &'a Client,
+    /// The person for whom the client acts.
+    pub login: Option<Login<'a>>,
     /// The audience.
     pub resource: &'a Resource,
     /// Granted scopes.
@@ -69,18 +91,32 @@ impl Stamp<'_> {
 
         put("iss", self.issuer.into(), Origin::Rule("the tenant's issuer"));
         // RFC 9068 §2.2: without a user, the subject is the client. Entra names its directory object.
-        let subject = if entra { oid.clone() } else { client_id.to_owned() };
-        put("sub", subject.into(), Origin::Rule("the client acts for itself"));
+        let (subject, oid, why) = match &self.login {
+            Some(login) => (login.user.id.to_string(), login.user.id.to_string(), "the person's id"),
+            None if entra => (oid.clone(), oid, "the client acts for itself"),
+            None => (client_id.to_owned(), oid, "the client acts for itself"),
+        };
+        put("sub", subject.into(), Origin::Rule(why));
         put("aud", self.resource.identifier.as_str().into(), Origin::Rule("the resource asked for"));
         put("client_id", client_id.into(), Origin::Rule("the client"));
         put("azp", client_id.into(), Origin::Rule("the client"));
         put("tid", self.tenant.id.to_string().into(), Origin::Rule("the tenant's id"));
-        put("oid", oid.into(), Origin::Rule("the client's object id"));
+        put("oid", oid.into(), Origin::Rule(if self.login.is_some() { why } else { "the client's object id" }));
+        if let Some(login) = &self.login {
+            let name = login.user.username.as_str();
+            put("preferred_username", name.into(), Origin::Rule("the person's user name"));
+            put("sid", login.session.to_string().into(), Origin::Rule("the session in the browser"));
+            put("auth_time", login.auth_time.into(), Origin::Rule("when the person signed in"));
+            put("acr", ACR.into(), Origin::Rule("how the person signed in"));
+            put("amr", json!(AMR), Origin::Rule("how the person signed in: by password"));
+        }
         if entra {
+            let idtyp = if self.login.is_some() { "user" } else { "app" };
+            let azpacr = if self.client.public { "0" } else { "1" };
             put("ver", "2.0".into(), Origin::Rule("claims profile entra"));
-            put("idtyp", "app".into(), Origin::Rule("claims profile entra: no user is involved"));
+            put("idtyp", idtyp.into(), Origin::Rule("claims profile entra: whether a user is involved"));
             put("appid", client_id.into(), Origin::Rule("claims profile entra: the client"));
-            put("azpacr", "1".into(), Origin::Rule("claims profile entra: authenticated by a secret"));
+            put("azpacr", azpacr.into(), Origin::Rule("claims profile entra: 1 is authenticated by a secret, 0 public"));
         }
         if !self.scopes.is_empty() {
             // One string, single spaces, no repeats: Strimzi fails on anything else.

@@ -1,10 +1,11 @@
 //! The only place where an access token is minted (RFC 9068).
 
-use super::claims::{Stamp, Stamped};
+use super::claims::{Login, Stamp, Stamped};
 use super::scopes::Granted;
 use crate::app::App;
 use crate::error::{OAuthError, reason};
 use crate::store::clients::Client;
+use crate::store::grants::TokenRecord;
 use crate::store::members::Membership;
 use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
@@ -20,8 +21,10 @@ use std::sync::Arc;
 pub struct Issuance<'a> {
     /// The tenant.
     pub tenant: &'a Tenant,
-    /// The client, acting for itself.
+    /// The client.
     pub client: &'a Client,
+    /// The person for whom it acts; without one it acts for itself.
+    pub login: Option<Login<'a>>,
     /// The audience.
     pub resource: &'a Resource,
     /// Scopes.
@@ -42,6 +45,41 @@ pub struct TokenAnswer {
     pub scope: String,
     /// The token.
     pub access_token: String,
+    /// The next refresh token (RFC 6749 §6).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// OpenID Connect Core §3.1.3.3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
+    /// Ids of person and tenant, as MSAL asks for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_info: Option<String>,
+}
+
+/// A token that was made, with what is remembered of it.
+pub struct Minted {
+    /// The token.
+    pub access_token: String,
+    /// Its row, where a grant keeps one.
+    pub record: TokenRecord,
+    /// Seconds that it lives.
+    pub expires_in: i64,
+    /// The `scope` of the answer.
+    pub scope: String,
+}
+
+impl From<Minted> for TokenAnswer {
+    fn from(minted: Minted) -> Self {
+        Self {
+            token_type: "Bearer",
+            expires_in: minted.expires_in,
+            scope: minted.scope,
+            access_token: minted.access_token,
+            refresh_token: None,
+            id_token: None,
+            client_info: None,
+        }
+    }
 }
 
 /// The claims that a token for this issuance would carry, or the rule that says no.
@@ -49,7 +87,7 @@ pub struct TokenAnswer {
 /// # Errors
 /// `access_denied` when the resource requires a group that the subject is not in.
 pub fn prepare(app: &App, issuance: &Issuance<'_>) -> Result<Stamped, OAuthError> {
-    let Issuance { tenant, client, resource, granted, membership } = issuance;
+    let Issuance { tenant, client, login, resource, granted, membership } = issuance;
     let required = &resource.required_groups;
     let inside = |id| membership.1.groups.iter().any(|group| group.id == id);
     if !required.is_empty() && !required.iter().any(|group| inside(group.id)) {
@@ -59,6 +97,7 @@ pub fn prepare(app: &App, issuance: &Issuance<'_>) -> Result<Stamped, OAuthError
         issuer: &app.issuer(tenant),
         tenant,
         client,
+        login: *login,
         resource,
         scopes: &granted.values,
         membership: &membership.1,
@@ -70,7 +109,7 @@ pub fn prepare(app: &App, issuance: &Issuance<'_>) -> Result<Stamped, OAuthError
 ///
 /// # Errors
 /// What [`prepare`] refuses; or the signing key or the database cannot be used.
-pub async fn issue(app: &App, issuance: Issuance<'_>) -> Result<TokenAnswer, OAuthError> {
+pub async fn mint(app: &App, issuance: Issuance<'_>) -> Result<Minted, OAuthError> {
     let stamped = prepare(app, &issuance)?;
     let Issuance { tenant, client, resource, granted, .. } = issuance;
     if let Some(groups) = stamped.overage {
@@ -96,7 +135,8 @@ pub async fn issue(app: &App, issuance: Issuance<'_>) -> Result<TokenAnswer, OAu
     let key = ring.signing(resource.settings.alg, now)?;
     let payload = serde_json::to_vec(&payload).map_err(|error| OAuthError::from(reason::INTERNAL).because(error))?;
     let access_token = key.sign_access_token(&payload)?;
-    Ok(TokenAnswer { token_type: "Bearer", expires_in: lifetime, scope: granted.answer, access_token })
+    let record = TokenRecord { jti, status, expires_at };
+    Ok(Minted { access_token, record, expires_in: lifetime, scope: granted.answer })
 }
 
 /// Nothing is dropped in silence: the token says where the groups are, and the log says that it had to.

@@ -1,6 +1,7 @@
 //! Tokens: what is granted, what is stamped, how it is signed, read back and revoked.
 
 pub mod claims;
+pub mod id_token;
 pub mod issue;
 pub mod scopes;
 pub mod status;

@@ -6,7 +6,7 @@ use crate::keys::KeyRing;
 use crate::store::revocations::Revocation;
 use crate::store::tenants::Tenant;
 use crate::types::clock::UnixTime;
-use crate::types::id::ClientOid;
+use crate::types::id::MemberId;
 use crate::types::status::StatusIndex;
 use jsonwebtoken::Validation;
 use serde_json::{Map, Value};
@@ -34,8 +34,8 @@ pub struct AccessToken {
     pub jti: Uuid,
     /// The client it was issued to.
     pub client_id: String,
-    /// The directory object of that client.
-    pub client_oid: ClientOid,
+    /// The directory object of its subject: a person, or that client.
+    pub subject: MemberId,
     /// Audience.
     pub audience: String,
     /// Expiry.
@@ -55,10 +55,13 @@ impl AccessToken {
         let uuid = |name: &str| text(name).and_then(|text| Uuid::try_parse(text).ok());
         let place = claims.get("status")?.get("status_list")?;
         let list = place.get("uri")?.as_str()?.rsplit('/').next()?;
+        let oid = uuid("oid")?;
+        // RFC 9068 §2.2.1: only where a person signed in is there a time of it.
+        let is_user = claims.contains_key("auth_time");
         Some(Self {
             jti: uuid("jti")?,
             client_id: text("client_id")?.to_owned(),
-            client_oid: uuid("oid")?.into(),
+            subject: if is_user { MemberId::User(oid.into()) } else { MemberId::Client(oid.into()) },
             audience: text("aud")?.to_owned(),
             expires_at: claims.get("exp")?.as_i64()?,
             status: StatusIndex {
@@ -78,25 +81,44 @@ impl std::fmt::Debug for AccessToken {
 
 /// Reads a token that one of `ring`'s published keys signed. Says nothing about expiry, issuer or revocation.
 pub fn read(ring: &KeyRing, token: &str, now: UnixTime) -> Read {
-    if token.len() > LONGEST {
-        return Read::Unknown;
+    let Some((typ, claims)) = read_jwt(ring, token, now) else { return Read::Unknown };
+    // RFC 9068 §4: a JWT of another type, though signed by us, is no access token.
+    if !typ.is_some_and(|typ| typ.eq_ignore_ascii_case("at+jwt")) {
+        return Read::OtherJwt;
     }
-    let Ok(header) = jsonwebtoken::decode_header(token) else { return Read::Unknown };
-    let Some(key) = header.kid.as_deref().and_then(|kid| ring.find(kid, now)) else { return Read::Unknown };
+    AccessToken::new(claims).map_or(Read::Unknown, |token| Read::AccessToken(Box::new(token)))
+}
+
+/// The claims of an ID token of ours, expired or not: a hint at who the person is (OpenID Connect Core §3.1.2.1,
+/// RP-Initiated Logout §2).
+///
+/// # Errors
+/// The keys cannot be used.
+pub async fn id_token_hint(app: &App, tenant: &Tenant, token: &str) -> Result<Option<Map<String, Value>>, OAuthError> {
+    let ring = app.key_ring(tenant.id).await?;
+    let read = read_jwt(&ring, token, app.clock.now());
+    let issuer = app.issuer(tenant);
+    Ok(read.and_then(|(typ, claims)| {
+        let ours = claims.get("iss").and_then(Value::as_str) == Some(issuer.as_str());
+        (ours && typ.is_some_and(|typ| typ.eq_ignore_ascii_case("jwt"))).then_some(claims)
+    }))
+}
+
+/// The type and the claims of a JWT that one of `ring`'s published keys signed.
+fn read_jwt(ring: &KeyRing, token: &str, now: UnixTime) -> Option<(Option<String>, Map<String, Value>)> {
+    if token.len() > LONGEST {
+        return None;
+    }
+    let header = jsonwebtoken::decode_header(token).ok()?;
+    let key = header.kid.as_deref().and_then(|kid| ring.find(kid, now))?;
     let (algorithm, verifier) = key.verifier();
     // The algorithm is the key's, not the one that the token names. Time is ours, so it is not checked here.
     let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
-    let Ok(data) = jsonwebtoken::decode::<Map<String, Value>>(token, verifier, &validation) else {
-        return Read::Unknown;
-    };
-    // RFC 9068 §4: a JWT of another type, though signed by us, is no access token.
-    if !header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case("at+jwt")) {
-        return Read::OtherJwt;
-    }
-    AccessToken::new(data.claims).map_or(Read::Unknown, |token| Read::AccessToken(Box::new(token)))
+    let data = jsonwebtoken::decode::<Map<String, Value>>(token, verifier, &validation).ok()?;
+    Some((header.typ, data.claims))
 }
 
 /// The token when it may be used now: signed by us, for this issuer, not expired, not revoked, its client and tenant
@@ -120,9 +142,9 @@ pub async fn active(app: &App, tenant: &Tenant, token: &str) -> Result<Option<Bo
         why_not("expired");
         return Ok(None);
     }
-    let state = app.store.token_state(tenant.id, token.jti, token.client_oid).await?;
-    if state.revoked || !state.client_enabled || !state.tenant_enabled {
-        why_not(if state.revoked { "revoked" } else { "its client or tenant is disabled or deleted" });
+    let state = app.store.token_state(tenant.id, token.jti, token.subject, &token.client_id).await?;
+    if state.revoked || !state.subject_enabled || !state.tenant_enabled {
+        why_not(if state.revoked { "revoked" } else { "its client, its person or its tenant is disabled or deleted" });
         return Ok(None);
     }
     Ok(Some(token))

@@ -11,6 +11,7 @@ pub mod name;
 pub mod pkce;
 pub mod policy;
 pub mod random;
+pub mod refresh_token;
 pub mod scope;
 pub mod secret;
 pub mod status;
