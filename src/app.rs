@@ -66,6 +66,25 @@ pub struct SlowSecrets {
     pub waiting: AtomicU32,
 }
 
+/// What wrong logins are counted by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LoginKey {
+    /// One account from one address.
+    Both(TenantId, String, IpAddr),
+    /// One account from everywhere.
+    Account(TenantId, String),
+    /// One address for all accounts.
+    Address(IpAddr),
+}
+
+/// What is remembered of logins.
+pub struct Logins {
+    /// Wrong ones.
+    pub failures: Cache<LoginKey, Attempts>,
+    /// Addresses from which an account was signed in to lately: an attack from elsewhere does not keep its owner out.
+    pub known: Cache<(TenantId, String, IpAddr), ()>,
+}
+
 /// Everything a request needs.
 pub struct App {
     /// Settled configuration.
@@ -86,6 +105,8 @@ pub struct App {
     pub published: Cache<StatusListId, Arc<PublishedList>>,
     /// Slow secret checks.
     pub slow_secrets: SlowSecrets,
+    /// Logins of people.
+    pub logins: Logins,
     /// Subjects whose groups did not fit into a token, so that each is warned of once in a while.
     pub overage_warned: Cache<(ClientOid, ResourceId), ()>,
     kek: Option<Kek>,
@@ -139,6 +160,7 @@ impl App {
                 running: Semaphore::new(slow_checks()),
                 waiting: AtomicU32::new(0),
             },
+            logins: Logins { failures: Cache::new(REMEMBERED), known: Cache::new(REMEMBERED) },
             overage_warned: Cache::builder().max_capacity(REMEMBERED).time_to_live(Duration::from_secs(600)).build(),
             kek,
             kek_fits,

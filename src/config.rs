@@ -56,6 +56,7 @@ struct File {
     server: ServerSection,
     rotation: RotationSection,
     cache: CacheSection,
+    sessions: SessionsSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -81,6 +82,22 @@ struct CacheSection {
     max_age: Option<Seconds>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SessionsSection {
+    idle: Option<Seconds>,
+    lifetime: Option<Seconds>,
+}
+
+/// How long people stay signed in.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionTimes {
+    /// Without using it, a session ends after so many seconds.
+    pub idle: i64,
+    /// And in any case after so many.
+    pub lifetime: i64,
+}
+
 /// Everything that can be configured, settled.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -100,6 +117,8 @@ pub struct Config {
     pub rotation: Schedule,
     /// How long memory is believed while the database is away.
     pub cache_max_age: Seconds,
+    /// How long people stay signed in.
+    pub sessions: SessionTimes,
 }
 
 /// Listening address unless told otherwise.
@@ -151,6 +170,13 @@ impl Config {
         if connections == 0 {
             return Err("server.connections must be at least 1".into());
         }
+        let sessions = SessionTimes {
+            idle: file.sessions.idle.unwrap_or(Seconds::of(8 * 3600)).get(),
+            lifetime: file.sessions.lifetime.unwrap_or(Seconds::of(7 * 86_400)).get(),
+        };
+        if sessions.idle > sessions.lifetime {
+            return Err("sessions.idle must not be longer than sessions.lifetime".into());
+        }
         Ok(Self {
             database: database.parse().map_err(|error: crate::types::Invalid| error.to_string())?,
             keys: flags.keys.clone().or(file.keys).unwrap_or_else(|| "keys".into()),
@@ -161,6 +187,7 @@ impl Config {
             tls,
             connections,
             rotation,
+            sessions,
             cache_max_age: file.cache.max_age.unwrap_or(Seconds::of(600)),
         })
     }

@@ -6,11 +6,12 @@
 //! Who may import whom, an arrow never turning back (`tests/house.rs` holds it):
 //!
 //! ```text
-//! types <- store <- keys <- config <- error, telemetry <- app <- extract, client_auth, tokens <- grants, sweep
-//!       <- endpoints, pages <- server <- cli <- main
+//! types <- store <- keys <- config <- error, telemetry <- app <- guessing <- extract, client_auth, tokens
+//!       <- grants, login, authorization, sweep <- endpoints, pages <- server <- cli <- main
 //! ```
 
 pub mod app;
+pub mod authorization;
 pub mod cli;
 pub mod client_auth;
 pub mod config;
@@ -18,7 +19,9 @@ pub mod endpoints;
 pub mod error;
 pub mod extract;
 pub mod grants;
+pub mod guessing;
 pub mod keys;
+pub mod login;
 pub mod pages;
 pub mod server;
 pub mod store;

@@ -27,22 +27,41 @@ impl Form {
     /// # Errors
     /// See [`FormError`].
     pub fn parse(body: &[u8]) -> Result<Self, FormError> {
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(body).map_err(|_| FormError::Unreadable)?;
+        let (form, repeated) = Self::parse_with_repeats(body)?;
+        repeated.into_iter().next().map_or(Ok(form), |name| Err(FormError::Repeated(name)))
+    }
+
+    /// Reads parameters of which some stand twice, and names those: for an authorization request, which says so where
+    /// it was told to send its answer.
+    ///
+    /// # Errors
+    /// See [`FormError`].
+    pub fn parse_with_repeats(text: &[u8]) -> Result<(Self, Vec<String>), FormError> {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(text).map_err(|_| FormError::Unreadable)?;
         if pairs.len() > MAX_PARAMETERS {
             return Err(FormError::TooMany);
         }
         let mut kept: Vec<(String, String)> = Vec::with_capacity(pairs.len());
+        let mut repeated = Vec::new();
         for (name, value) in pairs {
             // RFC 6749 §3.2: a parameter without a value is treated as if it were left out.
             if value.is_empty() {
                 continue;
             }
             if !REPEATABLE.contains(&name.as_str()) && kept.iter().any(|(seen, _)| *seen == name) {
-                return Err(FormError::Repeated(name));
+                repeated.push(name);
+                continue;
             }
             kept.push((name, value));
         }
-        Ok(Self(kept))
+        Ok((Self(kept), repeated))
+    }
+
+    /// The same parameters without some of them, as a query.
+    pub fn query_without(&self, left_out: &[&str]) -> String {
+        let kept: Vec<&(String, String)> =
+            self.0.iter().filter(|(name, _)| !left_out.contains(&name.as_str())).collect();
+        serde_urlencoded::to_string(kept).unwrap_or_default()
     }
 
     /// The value of a parameter.

@@ -101,6 +101,28 @@ impl FromStr for RedirectUri {
     }
 }
 
+/// True when an authorization request may name `asked` because `registered` was registered: the same string (RFC 9700
+/// §2.1), or the same loopback address with another port (RFC 8252 §7.3).
+pub fn may_redirect(registered: &str, asked: &str) -> bool {
+    registered == asked || loopback(registered).is_some_and(|known| loopback(asked) == Some(known))
+}
+
+/// Host and what stands behind the port of an `http` URI on the loopback interface.
+fn loopback(uri: &str) -> Option<(&str, &str)> {
+    let rest = uri.strip_prefix("http://")?;
+    let host = ["localhost", "127.0.0.1", "[::1]"].into_iter().find(|host| rest.starts_with(host))?;
+    let behind = &rest[host.len()..];
+    let path = match behind.strip_prefix(':') {
+        Some(port) => {
+            let end = port.find(|c: char| !c.is_ascii_digit()).unwrap_or(port.len());
+            port[..end].parse::<u16>().ok()?;
+            &port[end..]
+        }
+        None => behind,
+    };
+    (path.is_empty() || path.starts_with(['/', '?'])).then_some((host, path))
+}
+
 /// Where people and clients reach the server: scheme, host, perhaps port and path; no trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl(String);
@@ -204,6 +226,32 @@ mod tests {
             "https://u:p@a/",
         ] {
             assert!(text.parse::<RedirectUri>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rfc8252_s7_3_only_the_port_of_a_loopback_redirect_is_free() {
+        for (registered, asked) in [
+            ("https://app.example.com/cb", "https://app.example.com/cb"),
+            ("http://localhost", "http://localhost:49152"),
+            ("http://127.0.0.1:1/cb?x=1", "http://127.0.0.1:65535/cb?x=1"),
+            ("http://[::1]/cb", "http://[::1]:8080/cb"),
+            ("http://localhost:8020", "http://localhost"),
+        ] {
+            assert!(may_redirect(registered, asked), "{registered} {asked}");
+        }
+        for (registered, asked) in [
+            ("https://app.example.com/cb", "https://app.example.com/cb/"),
+            ("https://app.example.com/cb", "https://app.example.com:8443/cb"),
+            ("http://localhost/cb", "http://localhost:1/cb2"),
+            ("http://localhost", "http://127.0.0.1"),
+            ("http://localhost", "http://localhost.evil.example"),
+            ("http://localhost", "http://localhost:1@evil.example"),
+            ("http://localhost", "http://localhost:99999"),
+            ("http://localhost", "https://localhost:1"),
+            ("http://localhost", "http://localhost:1/"),
+        ] {
+            assert!(!may_redirect(registered, asked), "{registered} {asked}");
         }
     }
 

@@ -1,0 +1,56 @@
+//! The authorization request (RFC 6749 §4.1.1): read, checked, decided, answered. Knows nothing of HTTP, so that other
+//! doors to the same decision run the same list of checks.
+
+mod checks;
+pub mod decision;
+mod redirect;
+
+pub use checks::{AuthorizationRequest, CHECKS, Prompt, Refusal, read};
+pub use redirect::{Delivery, Redirect, ResponseMode};
+
+use crate::app::App;
+use crate::error::OAuthError;
+use crate::store::codes::NewCode;
+use crate::store::consents::Consent;
+use crate::store::grants::NewAuthorization;
+use crate::store::sessions::Session;
+use crate::store::tenants::Tenant;
+use crate::types::id::GrantId;
+use crate::types::secret::{CODE_PREFIX, Secret, sha256};
+
+/// Seconds within which a code must be redeemed (RFC 6749 §4.1.2 recommends ten minutes at most).
+const CODE_LIFETIME: i64 = 60;
+
+/// Issues a code for what the person of the session authorized, and remembers the consents that were given for it.
+///
+/// # Errors
+/// The database does not answer.
+pub async fn issue_code(
+    app: &App,
+    tenant: &Tenant,
+    request: &AuthorizationRequest,
+    by: (&Session, &[Consent]),
+) -> Result<Delivery, OAuthError> {
+    let (session, consents) = by;
+    let now = app.clock.now();
+    let code = Secret::generate(CODE_PREFIX, &app.random);
+    let authorization = NewAuthorization {
+        id: GrantId::from(app.random.uuid_v7(&app.clock)),
+        client: request.client.oid,
+        user: session.user.id,
+        session: session.id,
+        authorized: &request.authorized,
+        auth_time: session.auth_time,
+    };
+    let new = NewCode {
+        hash: sha256(code.expose().as_bytes()),
+        redirect_uri: request.redirect.uri(),
+        redirect_uri_sent: request.redirect_uri_sent,
+        challenge: request.challenge.as_ref(),
+        nonce: request.nonce.as_deref(),
+        expires_at: now + CODE_LIFETIME,
+    };
+    app.store.create_code(tenant.id, &authorization, &new, (consents, now)).await?;
+    metrics::counter!("grantor_authorizations_total", "outcome" => "code").increment(1);
+    Ok(request.redirect.code(&code))
+}
