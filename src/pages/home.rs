@@ -1,27 +1,37 @@
 //! What a person sees who opens the server's address in a browser.
 
 use crate::app::App;
-use crate::error::{OAuthError, reason};
+use crate::error::OAuthError;
+use crate::pages::layout::{self, Frame, Page};
 use askama::Template;
 use axum::extract::State;
-use axum::http::header::CONTENT_SECURITY_POLICY;
-use axum::response::{Html, IntoResponse};
+use axum::response::Response;
 use std::sync::Arc;
 
-#[derive(Template)]
+/// The server's issuer and where its documents are.
+#[derive(Debug, Template)]
 #[template(path = "home.html")]
-struct Home<'a> {
-    issuer: &'a str,
+pub struct HomePage {
+    /// What every page has.
+    pub frame: Frame,
+    /// The issuer of the default tenant.
+    pub issuer: String,
 }
 
-/// The server's issuer and where its documents are.
+impl HomePage {
+    /// The page with its headers.
+    ///
+    /// # Errors
+    /// The template failed, which a test excludes.
+    pub fn respond(self) -> Result<Response, OAuthError> {
+        layout::respond(Page::default(), &self.frame.nonce, &self)
+    }
+}
+
+/// Answers the page.
 ///
 /// # Errors
 /// The template failed, which a test excludes.
-pub async fn get(State(app): State<Arc<App>>) -> Result<impl IntoResponse, OAuthError> {
-    let page = Home { issuer: app.public_url.as_str() };
-    let html = page.render().map_err(|error| OAuthError::from(reason::INTERNAL).because(error))?;
-    let policy =
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    Ok(([(CONTENT_SECURITY_POLICY, policy)], Html(html)))
+pub async fn get(State(app): State<Arc<App>>) -> Result<Response, OAuthError> {
+    HomePage { frame: Frame::new(&app.random), issuer: app.public_url.as_str().to_owned() }.respond()
 }
