@@ -188,6 +188,15 @@ enum Challenge {
     Bearer,
 }
 
+/// How an error is answered where it is not JSON: an extension of its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rendering {
+    /// As a page, for a person.
+    Page,
+    /// The response carries it already, to a redirect URI that was proven.
+    Sent,
+}
+
 /// An error on its way out.
 #[derive(Debug, Clone)]
 pub struct OAuthError {
@@ -281,6 +290,14 @@ impl OAuthError {
             Some(detail) => format!("GRT{code}: {text} ({detail})"),
             None => format!("GRT{code}: {text}"),
         }
+    }
+
+    /// Attaches the error to a response that carries it already, so that it is logged.
+    #[must_use]
+    pub fn sent(self, mut response: Response) -> Response {
+        response.extensions_mut().insert(Arc::new(self));
+        response.extensions_mut().insert(Rendering::Sent);
+        response
     }
 
     fn challenge(&self) -> Option<Challenge> {

@@ -5,8 +5,8 @@ mod checks;
 pub mod decision;
 mod redirect;
 
-pub use checks::{AuthorizationRequest, CHECKS, Prompt, Refusal, read};
-pub use redirect::{Delivery, Redirect, ResponseMode};
+pub use checks::{AuthorizationRequest, CHECKS, PROMPTS, Prompt, Refusal, read};
+pub use redirect::{Delivery, Redirect, ResponseMode, with_query};
 
 use crate::app::App;
 use crate::error::OAuthError;

@@ -106,22 +106,10 @@ impl Redirect {
         });
         host.unwrap_or_else(|| url.map(|url| format!("{}:", url.scheme())).unwrap_or_default())
     }
-
-    /// The URI as a source of a content security policy: browsers check it when a form leads to a redirect.
-    pub fn source(&self) -> String {
-        match url::Url::parse(&self.uri) {
-            // The grammar of sources knows no IPv6 address.
-            Ok(url) if url.has_host() && !url.host_str().is_some_and(|host| host.starts_with('[')) => {
-                url.origin().ascii_serialization()
-            }
-            Ok(url) => format!("{}:", url.scheme()),
-            Err(_) => String::new(),
-        }
-    }
 }
 
 /// Adds parameters to a URI that may have a query.
-pub(crate) fn with_query(uri: &str, encoded: &str) -> String {
+pub fn with_query(uri: &str, encoded: &str) -> String {
     let separator = match uri.find('?') {
         None => "?",
         Some(at) if at + 1 == uri.len() || uri.ends_with('&') => "",

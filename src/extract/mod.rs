@@ -1,6 +1,7 @@
 //! From HTTP to our own values. Extractors know the application, not the routes.
 
 pub mod bearer;
+pub mod browser;
 pub mod form;
 pub mod peer;
 pub mod tenant;

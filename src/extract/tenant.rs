@@ -18,6 +18,12 @@ pub struct TenantPath {
 }
 
 impl TenantPath {
+    /// The path in front of a tenant's paths, as browsers see it: without host, and without slash at the end.
+    pub fn base(&self, app: &App) -> String {
+        let segment = self.segment.as_ref().map(|segment| format!("/{segment}")).unwrap_or_default();
+        format!("{}{segment}", app.public_url.path())
+    }
+
     /// The tenant, for endpoints that need it enabled.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! What every response goes through: identifiers, the body of an error and its one log line, headers, a time limit.
 
 use crate::app::App;
-use crate::error::{OAuthError, reason};
+use crate::error::{OAuthError, Rendering, reason};
+use crate::pages::error::ErrorPage;
+use crate::pages::layout::Frame;
 use crate::types::clock::format_time;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -33,8 +35,14 @@ pub async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -
     if let Some(error) = response.extensions_mut().remove::<Arc<OAuthError>>() {
         let status = response.status();
         log(&error, status, &trace_id, format_args!("{method} {path}"));
-        *response.body_mut() = Body::from(body(&app, &error, &trace_id, &correlation_id));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match response.extensions_mut().remove::<Rendering>() {
+            Some(Rendering::Sent) => {}
+            Some(Rendering::Page) => show(&app, &mut response, &error, &trace_id),
+            None => {
+                *response.body_mut() = Body::from(body(&app, &error, &trace_id, &correlation_id));
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            }
+        }
     }
     let class = match response.status().as_u16() {
         200..300 => "2xx",
@@ -45,6 +53,46 @@ pub async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -
     metrics::counter!("grantor_http_responses_total", "class" => class).increment(1);
     put_headers(&app, &mut response, &trace_id);
     response
+}
+
+/// Marks the errors of a route that people see.
+pub async fn for_people(mut response: Response) -> Response {
+    if response.extensions().get::<Arc<OAuthError>>().is_some() && response.extensions().get::<Rendering>().is_none() {
+        response.extensions_mut().insert(Rendering::Page);
+    }
+    response
+}
+
+/// Makes a page of an error, with the headers that the error has already.
+fn show(app: &App, response: &mut Response, error: &OAuthError, trace_id: &str) {
+    match error_page(app, error, trace_id).respond(response.status()) {
+        Ok(page) => {
+            let (parts, body) = page.into_parts();
+            *response.body_mut() = body;
+            response.headers_mut().extend(parts.headers);
+        }
+        Err(failed) => log(&failed, response.status(), trace_id, format_args!("the error page")),
+    }
+}
+
+fn error_page(app: &App, error: &OAuthError, trace_id: &str) -> ErrorPage {
+    let frame = Frame::new(&app.random);
+    let t = &frame.t.error;
+    let (title, hint) = match error.reason().status {
+        404 => (t.title_not_found, t.hint_application),
+        500.. => (t.title_unavailable, t.hint_retry),
+        _ => (t.title, t.hint_application),
+    };
+    ErrorPage {
+        title: title.to_owned(),
+        message: error.reason().text.to_owned(),
+        error: error.reason().error.to_owned(),
+        code: error.reason().code,
+        trace_id: trace_id.to_owned(),
+        timestamp: format_time(app.clock.now()),
+        hint: Some(hint.to_owned()),
+        frame,
+    }
 }
 
 /// The body of an error: RFC 6749 §5.2, with the members that Entra's clients show to people.
