@@ -18,7 +18,7 @@ use grantor::pages::texts::ENGLISH;
 use grantor::types::random::Random;
 use http_body_util::BodyExt;
 use regex::Regex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const REDIRECT: &str = "https://client.example.com:8443/callback?a=b;c";
 
@@ -169,13 +169,13 @@ async fn every_page() -> Vec<(&'static str, Shown)> {
 
 #[tokio::test]
 async fn what_comes_from_outside_is_never_markup() {
+    let tags = Regex::new(r"<[a-z][^>]*>").unwrap();
+    let quoted = Regex::new(r#""[^"]*""#).unwrap();
+    let active = Regex::new(r"\s(style|on[a-z]+)\s*=").unwrap();
     for (name, page) in every_page().await {
         assert!(!page.html.contains("<script>") && !page.html.contains("<b "), "{name}: {}", page.html);
         assert!(page.html.contains("&#60;script&#62;alert(1)"), "{name} shows no value");
-        // Tags with their quoted values removed: an attribute of these names would be ours.
-        let tags = Regex::new(r"<[a-z][^>]*>").unwrap();
-        let quoted = Regex::new(r#""[^"]*""#).unwrap();
-        let active = Regex::new(r"\s(style|on[a-z]+)\s*=").unwrap();
+        // Without its quoted values, an attribute of these names would be ours.
         for tag in tags.find_iter(&page.html) {
             let bare = quoted.replace_all(tag.as_str(), "").into_owned();
             assert!(!active.is_match(&bare) && !bare.contains(['\'', '"']), "{name}: {}", tag.as_str());
@@ -267,12 +267,13 @@ async fn a_form_may_lead_to_the_client_and_nowhere_else() {
         ("https://a;script-src.example.com/", "https:"),
         ("com.example.app:/callback", "com.example.app:"),
         ("msauth.com.example.app://auth", "msauth.com.example.app:"),
+        ("https:", "https:"),
     ];
     for (target, source) in targets {
         let page = Shown::of(login("", None).respond(vec![target.to_owned()])).await;
         assert!(page.policy.contains(&format!("form-action 'self' {source}; base-uri")), "{target}: {}", page.policy);
     }
-    for unreadable in ["", "*", "; script-src *", "/callback"] {
+    for unreadable in ["", ":", "*", "; script-src *:", "/callback"] {
         let page = Shown::of(login("", None).respond(vec![unreadable.to_owned()])).await;
         assert!(page.policy.contains("form-action 'self'; base-uri"), "{}", page.policy);
     }
@@ -283,6 +284,7 @@ async fn a_form_may_lead_to_the_client_and_nowhere_else() {
 
 #[tokio::test]
 async fn every_label_and_description_refers_to_what_is_there_and_every_field_has_one() {
+    let own_id = Regex::new(r#" id="([^"]*)""#).unwrap();
     for (name, page) in every_page().await {
         let ids = page.ids();
         let labels = page.all(r#"<label for="([^"]*)""#);
@@ -294,7 +296,7 @@ async fn every_label_and_description_refers_to_what_is_there_and_every_field_has
             assert!(ids.contains(id), "{name}: nothing has the id {id}");
         }
         for input in page.all(r"(<input [^>]*>)") {
-            let id = Regex::new(r#" id="([^"]*)""#).unwrap().captures(&input).map(|found| found[1].to_owned());
+            let id = own_id.captures(&input).map(|found| found[1].to_owned());
             let labelled = id.is_some_and(|id| labels.contains(&id));
             assert!(labelled || input.contains(r#"type="hidden""#), "{name}: {input} has no label");
         }
@@ -346,6 +348,57 @@ async fn what_is_empty_is_said_in_a_sentence() {
     (page.permissions, page.unverified) = (vec![], false);
     let page = Shown::of(page.respond(vec![])).await;
     assert!(page.html.contains(ENGLISH.consent.no_permissions) && !page.html.contains("unverified"));
+}
+
+/// WCAG 2.2 §1.4.3 and §1.4.11: relative luminance of `#rrggbb` or `#rgb`.
+fn luminance(colour: &str) -> f64 {
+    let digits: Vec<u32> = colour[1..].chars().map(|digit| digit.to_digit(16).unwrap()).collect();
+    let parts: Vec<u32> = match digits.len() {
+        3 => digits.iter().map(|digit| digit * 17).collect(),
+        _ => digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect(),
+    };
+    let linear = |part: u32| {
+        let part = f64::from(part) / 255.0;
+        if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * linear(parts[0]) + 0.7152 * linear(parts[1]) + 0.0722 * linear(parts[2])
+}
+
+#[tokio::test]
+async fn every_pair_of_colours_has_the_contrast_of_wcag_aa() {
+    let page = Shown::of(login("", None).respond(vec![])).await;
+    let palettes: Vec<String> = page.all(r"(?s):root \{([^}]*--ink: [^}]*)\}");
+    assert_eq!(palettes.len(), 2, "light and dark");
+    let variable = Regex::new(r"--([a-z-]+): (#[0-9a-f]+);").unwrap();
+    let text: &[(&str, &[&str])] = &[
+        ("ink", &["paper", "card", "tint"]),
+        ("quiet", &["paper", "card", "tint"]),
+        ("link", &["paper", "card", "tint"]),
+        ("press", &["paper", "card", "tint"]),
+        ("on-link", &["link", "press"]),
+        ("bad", &["bad-tint", "card"]),
+        ("good", &["good-tint"]),
+        ("care", &["care-tint"]),
+    ];
+    for palette in palettes {
+        let colours: BTreeMap<&str, f64> = variable
+            .captures_iter(&palette)
+            .map(|found| found.extract::<2>().1)
+            .map(|[n, c]| (n, luminance(c)))
+            .collect();
+        let contrast = |one: &str, other: &str| {
+            let (one, other) = (colours[one] + 0.05, colours[other] + 0.05);
+            if one > other { one / other } else { other / one }
+        };
+        for (ink, papers) in text {
+            for paper in *papers {
+                assert!(contrast(ink, paper) >= 4.5, "{ink} on {paper}: {}", contrast(ink, paper));
+            }
+        }
+        for paper in ["card", "paper"] {
+            assert!(contrast("edge", paper) >= 3.0, "edge on {paper}: {}", contrast("edge", paper));
+        }
+    }
 }
 
 #[test]

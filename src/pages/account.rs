@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 
 /// One's own account.
-#[derive(Debug, Template)]
+#[derive(Template)]
 #[template(path = "account.html")]
 pub struct AccountPage {
     /// What every page has.

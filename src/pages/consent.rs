@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 
 /// The page that asks whether a client may act for the person.
-#[derive(Debug, Template)]
+#[derive(Template)]
 #[template(path = "consent.html")]
 pub struct ConsentPage {
     /// What every page has.

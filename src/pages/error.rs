@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 /// An error for people.
-#[derive(Debug, Template)]
+#[derive(Template)]
 #[template(path = "error.html")]
 pub struct ErrorPage {
     /// What every page has.

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 
 /// A form that submits itself, and has a button where scripts do not run.
-#[derive(Debug, Template)]
+#[derive(Template)]
 #[template(path = "form_post.html")]
 pub struct FormPostPage {
     /// What every page has.

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 
 /// A group in the hands of its owner.
-#[derive(Debug, Template)]
+#[derive(Template)]
 #[template(path = "group.html")]
 pub struct GroupPage {
     /// What every page has.

@@ -9,7 +9,7 @@ use axum::response::Response;
 use std::sync::Arc;
 
 /// The server's issuer and where its documents are.
-#[derive(Debug, Template)]
+#[derive(Template)]
 #[template(path = "home.html")]
 pub struct HomePage {
     /// What every page has.

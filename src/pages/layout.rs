@@ -38,7 +38,8 @@ pub struct Page {
     /// HTTP status.
     pub status: StatusCode,
     /// URIs that a form of the page may lead to besides ourselves. Browsers check redirects after a form too, so the
-    /// client's redirect URI belongs here wherever a form ends at the client.
+    /// client's redirect URI belongs here wherever a form ends at the client. Chromium checks the client's own redirects
+    /// as well: a bare scheme (`https:`) lets those through.
     pub form_targets: Vec<String>,
     /// True where the page has a script of its own.
     pub script: bool,
@@ -83,8 +84,13 @@ fn policy(page: &Page, nonce: &str) -> String {
 }
 
 /// The source expression (CSP §2.3.1) for a URI: its origin, or its scheme alone where the grammar has no word for the
-/// host, as for the schemes of native applications and for IPv6. Nothing that could end the directive comes through.
+/// host, as for the schemes of native applications and for IPv6. A bare scheme (`https:`) stays what it is. Nothing that
+/// could end the directive comes through.
 fn source(target: &str) -> Option<String> {
+    let bare = target.strip_suffix(':').filter(|scheme| scheme.starts_with(|c: char| c.is_ascii_alphabetic()));
+    if bare.is_some_and(|scheme| scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))) {
+        return Some(target.to_ascii_lowercase());
+    }
     let url = Url::parse(target).ok()?;
     let scheme = url.scheme();
     let host = url.host_str().filter(|_| matches!(scheme, "http" | "https"));

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 
 /// The page that asks for username and password.
-#[derive(Debug, Template)]
+#[derive(Template)]
 #[template(path = "login.html")]
 pub struct LoginPage {
     /// What every page has.

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 
 /// The page that asks whether to sign out.
-#[derive(Debug, Template)]
+#[derive(Template)]
 #[template(path = "logout.html")]
 pub struct LogoutPage {
     /// What every page has.
@@ -32,7 +32,7 @@ impl LogoutPage {
 }
 
 /// The page that says that the person is signed out.
-#[derive(Debug, Template)]
+#[derive(Template)]
 #[template(path = "logged_out.html")]
 pub struct LoggedOutPage {
     /// What every page has.

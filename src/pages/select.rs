@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 
 /// The page that asks whether to go on as the person who is signed in.
-#[derive(Debug, Template)]
+#[derive(Template)]
 #[template(path = "select.html")]
 pub struct SelectPage {
     /// What every page has.
