@@ -4,7 +4,7 @@
 //! blank with the error attached; the outer layer fills in identifiers and time, and logs it once.
 
 use crate::keys::KeyError;
-use crate::store::StoreError;
+use crate::store::{AdminError, StoreError};
 use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -155,6 +155,8 @@ pub mod reason {
         FORM_EXPIRED = 4214 400 "invalid_request" "The page was open for too long, or cookies are blocked; go back and try again.";
         /// A group is changed on its page by its owners alone.
         NOT_AN_OWNER = 4215 403 "access_denied" "You are not an owner of this group.";
+        /// Somebody else changed the same thing at the same moment.
+        CHANGED_MEANWHILE = 4216 409 "invalid_request" "Somebody else changed this meanwhile; look again and repeat it.";
         /// RFC 7009 §2.1.
         TOKEN_OF_OTHER_CLIENT = 5001 400 "unauthorized_client" "The token was issued to another client.";
         /// RFC 7009 §2.2.1.
@@ -365,6 +367,16 @@ impl From<StoreError> for OAuthError {
             StoreError::Internal(_) => reason::INTERNAL,
         };
         Self::from(reason).because(error)
+    }
+}
+
+/// A rule that refuses what a person's page should not have offered is a race with another administrator.
+impl From<AdminError> for OAuthError {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::Refused(rule) => Self::from(reason::CHANGED_MEANWHILE).because(rule),
+            AdminError::Store(error) => error.into(),
+        }
     }
 }
 

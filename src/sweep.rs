@@ -63,6 +63,10 @@ pub async fn once(app: &App) -> Result<(), RotationError> {
     let now = app.clock.now();
     let store = &app.store;
     let mut removed = drain(|| store.purge_revocations(now - GRACE)).await?;
+    removed += drain(|| store.purge_sessions(now - GRACE)).await?;
+    removed += drain(|| store.purge_codes(now - GRACE)).await?;
+    removed += drain(|| store.purge_grant_tokens(now - GRACE)).await?;
+    removed += drain(|| store.purge_grants(now - GRACE)).await?;
     removed += drain(|| store.purge_status_lists(now - GRACE)).await?;
     removed += drain(|| store.purge_keys(now - GRACE)).await?;
     removed += drain(|| store.purge_changes(now - CHANGES_KEPT)).await?;

@@ -105,11 +105,7 @@ pub const CHECKS: &[Check] = &[
 ///
 /// # Errors
 /// [`Refusal`].
-pub async fn read(
-    app: &App,
-    tenant: &Tenant,
-    parameters: (&Form, &[String]),
-) -> Result<AuthorizationRequest, Refusal> {
+pub async fn read(app: &App, tenant: &Tenant, parameters: (&Form, &[String])) -> Result<AuthorizationRequest, Refusal> {
     let (form, repeated) = parameters;
     let (client, redirect) = prove(app, tenant, parameters).await.map_err(Refusal::Page)?;
     let refuse = |error: OAuthError| {
@@ -132,8 +128,9 @@ pub async fn read(
         authorized: Authorized::default(),
     };
     for check in CHECKS {
-        (check.run)(&mut draft)
-            .map_err(|error| refuse(error.because_unless_known(|| format!("client {:?}", client.client_id.as_str()))))?;
+        (check.run)(&mut draft).map_err(|error| {
+            refuse(error.because_unless_known(|| format!("client {:?}", client.client_id.as_str())))
+        })?;
     }
     let text = |name: &str| form.get(name).map(str::to_owned);
     let Draft { challenge, prompt, max_age, authorized, .. } = draft;
@@ -162,7 +159,8 @@ async fn prove(
     if let Some(name) = repeated.iter().find(|name| decisive.contains(&name.as_str())) {
         return Err(OAuthError::from(reason::PARAMETER_REPEATED).about(name));
     }
-    let client_id = form.get("client_id").ok_or_else(|| OAuthError::from(reason::PARAMETER_MISSING).about("client_id"))?;
+    let client_id =
+        form.get("client_id").ok_or_else(|| OAuthError::from(reason::PARAMETER_MISSING).about("client_id"))?;
     let unknown = || OAuthError::from(reason::AUTHORIZATION_CLIENT_UNKNOWN).about(client_id);
     let client = app.directory.client(tenant.id, client_id).await?.ok_or_else(unknown)?;
     if !client.enabled {
@@ -170,9 +168,7 @@ async fn prove(
     }
     let asked = form.get("redirect_uri");
     let redirect = Redirect::prove(&client, asked, app.issuer(tenant)).map_err(|unproven| match unproven {
-        Unproven::Unregistered => {
-            OAuthError::from(reason::REDIRECT_URI_UNREGISTERED).about(asked.unwrap_or_default())
-        }
+        Unproven::Unregistered => OAuthError::from(reason::REDIRECT_URI_UNREGISTERED).about(asked.unwrap_or_default()),
         Unproven::Missing => reason::REDIRECT_URI_MISSING.into(),
     })?;
     // A mode that is not known is refused by its check; that refusal has to travel somehow.

@@ -73,7 +73,8 @@ fn must_sign_in(request: &AuthorizationRequest, session: &Session, situation: Si
 
 /// Everything that a person agrees to by authorizing this.
 pub fn asked(authorized: &Authorized) -> Vec<Consent> {
-    let identity = authorized.identity.iter().map(|scope| Consent { resource: Uuid::nil().into(), value: scope.clone() });
+    let identity =
+        authorized.identity.iter().map(|scope| Consent { resource: Uuid::nil().into(), value: scope.clone() });
     let resources = authorized.resources.iter().flat_map(|held| {
         let whole = held.values.is_empty().then(|| DEFAULT.to_owned());
         let values = held.values.iter().cloned().chain(whole);

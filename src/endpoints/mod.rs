@@ -10,3 +10,4 @@ pub mod metrics;
 pub mod revoke;
 pub mod status_list;
 pub mod token;
+pub mod userinfo;

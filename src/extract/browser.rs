@@ -80,6 +80,11 @@ impl Browser {
         Ok(())
     }
 
+    /// False when it sent nothing of what it was given.
+    pub fn has_cookies(&self) -> bool {
+        !self.form_cookie_is_new
+    }
+
     /// Adds the cookie to which forms are bound, where the browser has none yet.
     #[must_use]
     pub fn keep(&self, mut response: Response) -> Response {
@@ -121,8 +126,7 @@ impl FromRequestParts<Arc<App>> for Browser {
             user_agent: header(USER_AGENT.as_str()).unwrap_or_default().to_owned(),
             session: cookie(&parts.headers, &names.session).map(Secret::from),
             form_cookie_is_new: form_cookie.is_none(),
-            form_cookie: form_cookie
-                .map_or_else(|| Secret::generate(FORM_PREFIX, &app.random), Secret::from),
+            form_cookie: form_cookie.map_or_else(|| Secret::generate(FORM_PREFIX, &app.random), Secret::from),
             // Fetch Metadata: what the browser itself says of where a request comes from.
             from_elsewhere: header("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none")),
             names,

@@ -1,9 +1,16 @@
 //! The page that asks whether a client may act for the person.
 
-use crate::error::OAuthError;
+use crate::app::App;
+use crate::error::{OAuthError, reason};
+use crate::extract::browser::Browser;
+use crate::extract::form::PostedForm;
+use crate::extract::tenant::TenantPath;
 use crate::pages::layout::{self, Frame, Page};
+use crate::pages::visit::{Answer, Visit};
 use askama::Template;
+use axum::extract::State;
 use axum::response::Response;
+use std::sync::Arc;
 
 /// The page that asks whether a client may act for the person.
 #[derive(Template)]
@@ -61,4 +68,26 @@ impl ConsentPage {
     pub fn respond(self, form_targets: Vec<String>) -> Result<Response, OAuthError> {
         layout::respond(Page { form_targets, ..Page::default() }, &self.frame.nonce, &self)
     }
+}
+
+/// Takes what the person said (`POST /consent`).
+///
+/// # Errors
+/// The form did not come from our page, or what [`Visit::advance`] answers.
+pub async fn post(
+    State(app): State<Arc<App>>,
+    path: TenantPath,
+    browser: Browser,
+    posted: PostedForm,
+) -> Result<Response, OAuthError> {
+    let form = &posted.form;
+    browser.check_form(form)?;
+    let then = form.get("then").unwrap_or_default();
+    let (seen, query) = then.split_once('?').ok_or(reason::FORM_EXPIRED)?;
+    let answer = match form.get("decision") {
+        Some("approve") => Answer::Approve(seen),
+        Some("deny") => Answer::Deny,
+        _ => Answer::None,
+    };
+    Visit { app: &app, path: &path, browser: &browser }.advance(query, answer).await
 }

@@ -23,7 +23,8 @@ impl FormPostPage {
     /// # Errors
     /// The template failed, which a test excludes.
     pub fn respond(self) -> Result<Response, OAuthError> {
-        let page = Page { form_targets: vec![self.action.clone()], script: true, ..Page::default() };
+        let page =
+            Page { form_targets: vec![self.action.clone(), "https:".to_owned()], script: true, ..Page::default() };
         layout::respond(page, &self.frame.nonce, &self)
     }
 }

@@ -1,9 +1,21 @@
 //! The page that asks for username and password.
 
+use crate::app::App;
 use crate::error::OAuthError;
+use crate::extract::browser::Browser;
+use crate::extract::form::PostedForm;
+use crate::extract::tenant::TenantPath;
+use crate::login::password::{self, Outcome};
+use crate::login::session::{self, Device};
 use crate::pages::layout::{self, Frame, Page};
+use crate::pages::texts;
+use crate::pages::visit::{self, Then, Visit};
+use crate::types::secret::Secret;
 use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
+use std::sync::Arc;
 
 /// The page that asks for username and password.
 #[derive(Template)]
@@ -35,4 +47,39 @@ impl LoginPage {
     pub fn respond(self, form_targets: Vec<String>) -> Result<Response, OAuthError> {
         layout::respond(Page { form_targets, ..Page::default() }, &self.frame.nonce, &self)
     }
+}
+
+/// Signs a person in and leads them on (`POST /login`).
+///
+/// # Errors
+/// The tenant is disabled, or the database does not answer.
+pub async fn post(
+    State(app): State<Arc<App>>,
+    path: TenantPath,
+    browser: Browser,
+    posted: PostedForm,
+) -> Result<Response, OAuthError> {
+    let tenant = path.enabled()?;
+    let visit = Visit { app: &app, path: &path, browser: &browser };
+    let form = &posted.form;
+    let then = Then::parse(form.get("then").unwrap_or_default());
+    let username = form.get("username").unwrap_or_default();
+    let t = &texts::ENGLISH;
+    if browser.check_form(form).is_err() {
+        let problem = if browser.has_cookies() { t.form_expired } else { t.login.cookies_needed };
+        return visit.ask_again(&then, username, (StatusCode::BAD_REQUEST, problem)).await;
+    }
+    let password = Secret::from(form.get("password").unwrap_or_default().to_owned());
+    let problem = match password::check(&app, tenant, (username, &password), browser.address).await? {
+        Outcome::SignedIn(user) => {
+            let device = Device { address: browser.address, user_agent: &browser.user_agent };
+            let previous = visit.session().await?;
+            let session = session::open(&app, tenant, (&user, device), previous.as_ref()).await?;
+            return Ok(browser.signed_in(visit::see_other(&then.path(&path.base(&app)))?, &session));
+        }
+        Outcome::Wrong => (StatusCode::BAD_REQUEST, t.login.wrong),
+        Outcome::Disabled => (StatusCode::BAD_REQUEST, t.login.disabled),
+        Outcome::Throttled => (StatusCode::TOO_MANY_REQUESTS, t.login.throttled),
+    };
+    visit.ask_again(&then, username, problem).await
 }

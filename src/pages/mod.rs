@@ -11,3 +11,4 @@ pub mod login;
 pub mod logout;
 pub mod select;
 pub mod texts;
+pub mod visit;

@@ -153,7 +153,6 @@ pub struct LogoutTexts {
     pub logout: &'static str,
     pub done_title: &'static str,
     pub done: &'static str,
-    pub back: Phrase,
 }
 
 /// One's own account.
@@ -293,7 +292,6 @@ pub const ENGLISH: Texts = Texts {
         logout: "Sign out",
         done_title: "You are signed out",
         done: "On a shared computer, close the browser as well.",
-        back: Phrase("Back to {}"),
     },
     account: AccountTexts {
         title: "Your account",

@@ -294,7 +294,10 @@ impl Visit<'_> {
 }
 
 /// Parameters of a query; errors are for the person, because nothing is proven yet.
-fn parse(query: &str) -> Result<(Form, Vec<String>), OAuthError> {
+///
+/// # Errors
+/// It is no form, or holds too many parameters.
+pub fn parse(query: &str) -> Result<(Form, Vec<String>), OAuthError> {
     Form::parse_with_repeats(query.as_bytes()).map_err(|error| match error {
         FormError::TooMany => reason::TOO_MANY_PARAMETERS.into(),
         FormError::Repeated(name) => OAuthError::from(reason::PARAMETER_REPEATED).about(&name),

@@ -2,9 +2,11 @@
 
 use super::layers;
 use crate::app::App;
-use crate::endpoints::{authorize, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token};
+use crate::endpoints::{
+    authorize, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token, userinfo,
+};
 use crate::error::{OAuthError, reason};
-use crate::pages::home;
+use crate::pages::{account, consent, group, home, login, logout};
 use axum::Router;
 use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
@@ -15,7 +17,15 @@ type Row = (&'static str, fn() -> MethodRouter<Arc<App>>);
 
 /// Paths that a tenant has: each is there as it stands, for the default tenant, and below `/{tenant}`.
 const TENANT_PATHS: &[Row] = &[
-    ("/oauth2/v2.0/authorize", || get(authorize::get).post(authorize::get).fallback(only_get_and_post)),
+    ("/oauth2/v2.0/authorize", || page(get(authorize::get).post(authorize::post).fallback(only_get_and_post))),
+    ("/oauth2/v2.0/logout", || page(get(logout::get).post(logout::post).fallback(only_get_and_post))),
+    ("/login", || page(post(login::post).fallback(only_post))),
+    ("/consent", || page(post(consent::post).fallback(only_post))),
+    ("/account", || page(get(account::get).fallback(only_get))),
+    ("/account/sessions", || page(post(account::end_session).fallback(only_post))),
+    ("/account/consents", || page(post(account::withdraw).fallback(only_post))),
+    ("/account/groups/{id}", || page(get(group::get).post(group::post).fallback(only_get_and_post))),
+    ("/oauth2/v2.0/userinfo", || get(userinfo::get).post(userinfo::get).fallback(only_get_and_post)),
     ("/oauth2/v2.0/token", || post(token::post).fallback(only_post)),
     ("/oauth2/v2.0/introspect", || post(introspect::post).fallback(only_post)),
     ("/introspect", || post(introspect::post).fallback(only_post)),
@@ -59,6 +69,11 @@ pub fn router(app: Arc<App>) -> Router {
         router = Router::new().nest(&prefix, router.clone()).merge(router);
     }
     router.fallback(nothing_here).layer(middleware::from_fn_with_state(app.clone(), layers::finish)).with_state(app)
+}
+
+/// A route that people see: its errors are pages.
+fn page(route: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
+    route.layer(middleware::map_response(layers::for_people))
 }
 
 async fn nothing_here() -> OAuthError {

@@ -97,12 +97,7 @@ impl Store {
     ///
     /// # Errors
     /// The database does not answer: then nothing is taken back.
-    pub async fn withdraw_consents(
-        &self,
-        user: UserId,
-        client: ClientOid,
-        now: UnixTime,
-    ) -> Result<bool, StoreError> {
+    pub async fn withdraw_consents(&self, user: UserId, client: ClientOid, now: UnixTime) -> Result<bool, StoreError> {
         Ok(writing!(self, tx => {
             let removed = sqlx::query("DELETE FROM consents WHERE user_id = $1 AND client_id = $2")
                 .bind(user.uuid())

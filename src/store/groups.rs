@@ -4,7 +4,7 @@ use super::changes::Noun;
 use super::{AdminError, Store, StoreError, announce, reading, writing};
 use crate::types::claim::{ClaimName, ClaimValue};
 use crate::types::clock::UnixTime;
-use crate::types::id::{GroupId, MemberId, ResourceId, TenantId};
+use crate::types::id::{GroupId, MemberId, ResourceId, TenantId, UserId};
 use crate::types::name::{GroupName, RoleName};
 use serde::Serialize;
 use uuid::Uuid;
@@ -110,6 +110,50 @@ impl Store {
             .await?;
             GroupDetails { owners, claims, roles, member_of: parents.into_iter().map(|(name,)| name).collect() }
         }))
+    }
+
+    /// The groups that a person owns, in order of name, each with the number of its direct members.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn owned_groups(&self, tenant: TenantId, owner: UserId) -> Result<Vec<(Group, i64)>, StoreError> {
+        let rows: Vec<(Uuid, String, String, i64, i64)> = reading!(self, conn =>
+            sqlx::query_as(
+                "SELECT g.id, g.name, g.description, g.created_at, \
+                 (SELECT COUNT(*) FROM group_clients m WHERE m.group_id = g.id) + \
+                 (SELECT COUNT(*) FROM group_users m WHERE m.group_id = g.id) + \
+                 (SELECT COUNT(*) FROM group_groups m WHERE m.group_id = g.id) \
+                 FROM group_owner_users o JOIN groups g ON g.id = o.group_id \
+                 WHERE g.tenant_id = $1 AND o.user_id = $2 ORDER BY g.name LIMIT 1000",
+            )
+            .bind(tenant.uuid())
+            .bind(owner.uuid())
+            .fetch_all(conn)
+            .await?);
+        Ok(rows.into_iter().map(|(id, name, text, at, members)| (group((id, name, text, at)), members)).collect())
+    }
+
+    /// A group, if the person is one of its owners.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn find_owned_group(
+        &self,
+        tenant: TenantId,
+        owner: UserId,
+        id: GroupId,
+    ) -> Result<Option<Group>, StoreError> {
+        let row: Option<Row> = reading!(self, conn =>
+            sqlx::query_as(
+                "SELECT g.id, g.name, g.description, g.created_at FROM groups g \
+                 JOIN group_owner_users o ON o.group_id = g.id WHERE g.tenant_id = $1 AND o.user_id = $2 AND g.id = $3",
+            )
+            .bind(tenant.uuid())
+            .bind(owner.uuid())
+            .bind(id.uuid())
+            .fetch_optional(conn)
+            .await?);
+        Ok(row.map(group))
     }
 
     /// Makes a group.

@@ -116,7 +116,11 @@ impl Stamp<'_> {
             put("ver", "2.0".into(), Origin::Rule("claims profile entra"));
             put("idtyp", idtyp.into(), Origin::Rule("claims profile entra: whether a user is involved"));
             put("appid", client_id.into(), Origin::Rule("claims profile entra: the client"));
-            put("azpacr", azpacr.into(), Origin::Rule("claims profile entra: 1 is authenticated by a secret, 0 public"));
+            put(
+                "azpacr",
+                azpacr.into(),
+                Origin::Rule("claims profile entra: 1 is authenticated by a secret, 0 public"),
+            );
         }
         if !self.scopes.is_empty() {
             // One string, single spaces, no repeats: Strimzi fails on anything else.

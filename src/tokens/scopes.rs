@@ -4,8 +4,8 @@ use crate::error::{OAuthError, reason};
 use crate::store::clients::Client;
 use crate::store::members::Membership;
 use crate::store::resources::Resource;
-use crate::types::id::ResourceId;
 use crate::types::authorized::{Authorized, AuthorizedResource};
+use crate::types::id::ResourceId;
 use crate::types::scope::{DEFAULT, OFFLINE_ACCESS, OPENID_SCOPES, Scope};
 
 /// Scopes of identity that this server has claims for.
@@ -76,7 +76,9 @@ pub fn resolve_all<'r>(
         let known = |resource: &'r Resource| resource.scopes.iter().find(|known| *known == value).map(String::as_str);
         // A bare value is meant for whichever of the named resources knows it.
         let resource = match known(resource) {
-            None if value == token => targets.iter().copied().find(|target| known(target).is_some()).unwrap_or(resource),
+            None if value == token => {
+                targets.iter().copied().find(|target| known(target).is_some()).unwrap_or(resource)
+            }
             _ => resource,
         };
         if !targets.is_empty() && !targets.iter().any(|target| target.id == resource.id) {
@@ -275,8 +277,7 @@ pub fn choose<'r>(
     };
     let resource = asked.resource;
     let named = || resource.identifier.as_str();
-    let held =
-        authorized.at(resource.id).ok_or_else(|| OAuthError::from(reason::TARGET_NOT_GRANTED).about(named()))?;
+    let held = authorized.at(resource.id).ok_or_else(|| OAuthError::from(reason::TARGET_NOT_GRANTED).about(named()))?;
     if let Some(wider) = asked.values.iter().find(|value| !held.values.iter().any(|held| held == *value)) {
         return Err(OAuthError::from(reason::SCOPE_WIDER).about(&format!("{}/{wider}", named())));
     }
