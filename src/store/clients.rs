@@ -325,7 +325,7 @@ impl Store {
                  UNION SELECT id FROM clients WHERE tenant_id = $1 AND id = $3",
             )
                 .bind(tenant.uuid())
-                .bind(new.client_id.as_str())
+                .bind(new.client_id.as_str().to_lowercase())
                 .bind(Uuid::try_parse(new.client_id.as_str()).unwrap_or(Uuid::nil()))
                 .fetch_optional(&mut *tx)
                 .await?;
@@ -421,6 +421,8 @@ impl Store {
     pub async fn delete_client(&self, tenant: TenantId, client: &Client, now: UnixTime) -> Result<bool, AdminError> {
         Ok(writing!(self, tx => {
             announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
+            // A client of the same id that is made later must not bring tokens of this one back to life.
+            super::grants::revoke_grants!(tx, client.oid.uuid(), now);
             sqlx::query("DELETE FROM clients WHERE tenant_id = $1 AND id = $2")
                 .bind(tenant.uuid())
                 .bind(client.oid.uuid())
