@@ -30,6 +30,14 @@ const COMMANDS: &[&str] = &[
     "client secret add",
     "client secret list",
     "client secret retire",
+    "user create",
+    "user list",
+    "user show",
+    "user update",
+    "user disable",
+    "user enable",
+    "user delete",
+    "user password",
     "group create",
     "group list",
     "group show",
@@ -81,7 +89,18 @@ const STORY: &[&str] = &[
     "client secret add billing",
     "client secret add billing --expires-in 30d",
     "client secret list billing",
+    "user create ann --email ann@example.com",
+    "user create bob --display-name Bob",
+    "user list",
+    "user show ann",
+    "user update ann --no-email --display-name Ann",
+    "user disable ann",
+    "user enable ann",
     "group list",
+    "group add staff --user ann",
+    "group owner add staff --user ann",
+    "user show ann",
+    "user delete bob",
     "group add staff --group inner",
     "group add inner --client billing",
     "group members staff --transitive",
@@ -112,7 +131,7 @@ async fn json_is_one_line_without_null_members_on_every_command() {
         let value = cli.json(&words(line));
         assert!(!holds_null(&value), "{line}: {value}");
     }
-    let elsewhere = ["quickstart", "serve", "client secret retire", "token inspect", "token revoke"];
+    let elsewhere = ["quickstart", "serve", "client secret retire", "user password", "token inspect", "token revoke"];
     for command in COMMANDS.iter().filter(|command| !elsewhere.contains(*command)) {
         assert!(STORY.iter().any(|line| line.starts_with(command)), "{command} is not in the story");
     }
@@ -145,7 +164,7 @@ async fn help_exists_for_every_command_and_every_noun_has_an_example() {
         assert!(text.contains(&format!("Usage: grantor {command}")), "{command}: {text}");
         assert!(text.contains("--json") && text.contains("--tenant"), "{command}: {text}");
     }
-    let nouns = ["tenant", "resource", "client", "client secret", "group", "key", "token"];
+    let nouns = ["tenant", "resource", "client", "client secret", "user", "group", "key", "token"];
     for noun in nouns.iter().chain(&["explain", "doctor", "serve", "quickstart"]) {
         assert!(bare(noun).contains("Example"), "no example under {noun}");
     }
@@ -190,6 +209,12 @@ async fn wrong_usage_is_exit_code_2_and_says_where_help_is() {
         "resource create https://x.example.com --group-limit -1",
         "resource create https://x.example.com --scope openid",
         "resource create https://x.example.com --scope .default",
+        "user create",
+        "user create a:b",
+        "user create ann --email nonsense",
+        "user update ann --email a@b --no-email",
+        "user update ann --display-name a --no-display-name",
+        "user password ann",
         "group create a,b",
         "group add staff",
         "group add staff --client a --group b",
@@ -224,7 +249,13 @@ async fn what_is_not_there_is_exit_code_1_and_says_where_to_look() {
         ("group add x --client app", "grantor group list"),
         ("group add staff --client x", "grantor client list"),
         ("group add staff --group x", "grantor group list"),
-        ("group add staff --user x", "user name or id"),
+        ("user show x", "grantor user list"),
+        ("user update x --no-email", "grantor user list"),
+        ("user disable x", "grantor user list"),
+        ("user enable x", "grantor user list"),
+        ("user delete x", "grantor user list"),
+        ("user password x --password-stdin", "grantor user list"),
+        ("group add staff --user x", "grantor user list"),
         ("group of --client x", "grantor client list"),
         ("group owner add staff --client x", "grantor client list"),
         ("group role grant staff x Reader", "grantor resource list"),
@@ -242,10 +273,13 @@ async fn what_is_not_there_is_exit_code_1_and_says_where_to_look() {
 async fn what_is_there_already_is_refused_with_the_command_that_shows_or_changes_it() {
     let cli = Cli::with_client().await;
     cli.ok(&["group", "create", "staff"]);
+    cli.ok(&["user", "create", "ann"]);
     for (line, see) in [
         ("tenant create default", "grantor tenant show default"),
         ("resource create https://api.example.com", "grantor resource update"),
         ("client create --name x --id app", "grantor client update"),
+        ("user create ann", "grantor user show ann"),
+        ("user create ANN", "grantor user show ann"),
         ("group create staff", "grantor group show"),
     ] {
         cli.refused(&words(line), &["already", see]);

@@ -73,7 +73,7 @@ pub struct UserDetails {
 }
 
 /// What ended with a write: everything that the person had open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
     /// Sessions in browsers.
     pub sessions: u64,
