@@ -4,6 +4,7 @@
 //! error, so that `--json` output can be piped.
 
 mod client;
+mod client_settings;
 mod context;
 mod doctor;
 mod explain;

@@ -7,6 +7,7 @@ mod db;
 
 pub mod cache;
 pub mod changes;
+pub mod client_settings;
 pub mod clients;
 pub mod grants;
 pub mod groups;
