@@ -17,6 +17,7 @@ pub mod members;
 pub mod permissions;
 pub mod resources;
 pub mod revocations;
+pub mod scopes;
 pub mod secrets;
 pub mod status;
 pub mod tenants;
