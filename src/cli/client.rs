@@ -24,7 +24,7 @@ Examples:
   grantor client create --name billing --allow https://api.example.com/read
   grantor client create --name billing --allow https://api.example.com/.default --json
   grantor client create --name api-gateway --serves https://api.example.com
-  grantor client create --name Web --redirect-uri https://web.example.com/cb --allow https://api.example.com/read
+  grantor client create --name Web --redirect-uri https://web.example.com/cb --first-party
   grantor client create --name Phone --public --redirect-uri com.example.phone://cb --refresh always
   printf %s \"$SECRET\" | grantor client create --name legacy --id legacy-app --secret-stdin
 

@@ -22,8 +22,8 @@ Examples:
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
-  printf %s \"$PASSWORD\" | grantor user create ann --password-stdin --email ann@example.com --display-name 'Ann Lee'
-  grantor user create bob
+  printf %s \"$PASSWORD\" | grantor user create ann --password-stdin
+  grantor user create bob --email bob@example.com --display-name 'Bob Ray'
 
 A user without a password cannot sign in until one is set with: grantor user password bob --password-stdin";
 
