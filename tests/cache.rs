@@ -4,8 +4,10 @@ use crate::support::{API, PUBLIC_URL, TestApp};
 use grantor::app::App;
 use grantor::store::StoreError;
 use grantor::store::cache::{Applied, Cached};
+use grantor::store::members::Member;
 use grantor::store::resources::{ResourceParts, SettingChanges};
 use grantor::types::duration::Seconds;
+use grantor::types::id::MemberId;
 use grantor::types::random::Random;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -188,4 +190,35 @@ async fn cached_values_of_different_keys_do_not_touch_each_other() {
     assert_eq!(read(&cache, 9).await, 1);
     cache.clear();
     assert_eq!(read(&cache, 9).await, 9);
+}
+
+#[tokio::test]
+async fn a_description_of_a_scope_reaches_memory() {
+    let (test, _) = TestApp::with_client().await;
+    let (tenant, resource) = (test.tenant_id().await, test.find_resource(API).await);
+    let described = async || {
+        let held = test.app.directory.resources(tenant).await.unwrap();
+        held[0].descriptions.get("read").cloned()
+    };
+    assert_eq!(described().await, None);
+    let what = (&"read".parse().unwrap(), &"See your orders".parse().unwrap());
+    assert!(test.app.store.describe_scope(tenant, &resource, what, test.clock.now()).await.unwrap());
+    test.sync().await;
+    assert_eq!(described().await.as_deref(), Some("See your orders"));
+}
+
+#[tokio::test]
+async fn a_deleted_user_is_in_no_group_in_memory() {
+    let test = TestApp::new().await;
+    let (tenant, group) = (test.tenant_id().await, test.group("staff").await);
+    let ann = test.user_with("ann", "correct horse").await;
+    let subject = MemberId::User(ann.id);
+    test.app.store.add_member(tenant, &group, Member::Subject(subject), test.clock.now()).await.unwrap();
+    test.sync().await;
+    let count = async || test.app.directory.membership(tenant, subject).await.unwrap().1.groups.len();
+    assert_eq!(count().await, 1);
+    test.app.store.delete_user(tenant, &ann, test.clock.now()).await.unwrap();
+    assert_eq!(count().await, 1, "still from memory, or this test shows nothing");
+    test.sync().await;
+    assert_eq!(count().await, 0);
 }

@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "resource list",
     "resource show",
     "resource update",
+    "resource describe",
     "resource delete",
     "client create",
     "client list",
@@ -30,6 +31,14 @@ const COMMANDS: &[&str] = &[
     "client secret add",
     "client secret list",
     "client secret retire",
+    "user create",
+    "user list",
+    "user show",
+    "user update",
+    "user disable",
+    "user enable",
+    "user delete",
+    "user password",
     "group create",
     "group list",
     "group show",
@@ -68,6 +77,8 @@ const STORY: &[&str] = &[
     "resource list",
     "resource show https://x.example.com",
     "resource update https://x.example.com --scope write",
+    "resource describe https://x.example.com write Change",
+    "resource show https://x.example.com",
     "client create --name Billing --id billing --allow https://x.example.com/read",
     "client create --name Phone --id phone --public --redirect-uri https://phone.example.com/cb",
     "client list",
@@ -81,7 +92,18 @@ const STORY: &[&str] = &[
     "client secret add billing",
     "client secret add billing --expires-in 30d",
     "client secret list billing",
+    "user create ann --email ann@example.com",
+    "user create bob --display-name Bob",
+    "user list",
+    "user show ann",
+    "user update ann --no-email --display-name Ann",
+    "user disable ann",
+    "user enable ann",
     "group list",
+    "group add staff --user ann",
+    "group owner add staff --user ann",
+    "user show ann",
+    "user delete bob",
     "group add staff --group inner",
     "group add inner --client billing",
     "group members staff --transitive",
@@ -112,7 +134,7 @@ async fn json_is_one_line_without_null_members_on_every_command() {
         let value = cli.json(&words(line));
         assert!(!holds_null(&value), "{line}: {value}");
     }
-    let elsewhere = ["quickstart", "serve", "client secret retire", "token inspect", "token revoke"];
+    let elsewhere = ["quickstart", "serve", "client secret retire", "user password", "token inspect", "token revoke"];
     for command in COMMANDS.iter().filter(|command| !elsewhere.contains(*command)) {
         assert!(STORY.iter().any(|line| line.starts_with(command)), "{command} is not in the story");
     }
@@ -145,7 +167,7 @@ async fn help_exists_for_every_command_and_every_noun_has_an_example() {
         assert!(text.contains(&format!("Usage: grantor {command}")), "{command}: {text}");
         assert!(text.contains("--json") && text.contains("--tenant"), "{command}: {text}");
     }
-    let nouns = ["tenant", "resource", "client", "client secret", "group", "key", "token"];
+    let nouns = ["tenant", "resource", "client", "client secret", "user", "group", "key", "token"];
     for noun in nouns.iter().chain(&["explain", "doctor", "serve", "quickstart"]) {
         assert!(bare(noun).contains("Example"), "no example under {noun}");
     }
@@ -182,6 +204,7 @@ async fn wrong_usage_is_exit_code_2_and_says_where_help_is() {
         "tenant create Contoso",
         "resource create",
         "resource create //x",
+        "resource describe https://x.example.com read",
         "resource create https://x/#f",
         "resource create https://x.example.com --alg HS256",
         "resource create https://x.example.com --lifetime 1s",
@@ -190,6 +213,12 @@ async fn wrong_usage_is_exit_code_2_and_says_where_help_is() {
         "resource create https://x.example.com --group-limit -1",
         "resource create https://x.example.com --scope openid",
         "resource create https://x.example.com --scope .default",
+        "user create",
+        "user create a:b",
+        "user create ann --email nonsense",
+        "user update ann --email a@b --no-email",
+        "user update ann --display-name a --no-display-name",
+        "user password ann",
         "group create a,b",
         "group add staff",
         "group add staff --client a --group b",
@@ -214,6 +243,8 @@ async fn what_is_not_there_is_exit_code_1_and_says_where_to_look() {
         ("client list --tenant x", "grantor tenant list"),
         ("resource show x", "grantor resource list"),
         ("resource delete x", "grantor resource list"),
+        ("resource describe x read Read", "grantor resource list"),
+        ("resource describe https://api.example.com admin Administer", "grantor resource show https://api.example.com"),
         ("client show x", "grantor client list"),
         ("client update x", "grantor client list"),
         ("client disable x", "grantor client list"),
@@ -224,7 +255,13 @@ async fn what_is_not_there_is_exit_code_1_and_says_where_to_look() {
         ("group add x --client app", "grantor group list"),
         ("group add staff --client x", "grantor client list"),
         ("group add staff --group x", "grantor group list"),
-        ("group add staff --user x", "user name or id"),
+        ("user show x", "grantor user list"),
+        ("user update x --no-email", "grantor user list"),
+        ("user disable x", "grantor user list"),
+        ("user enable x", "grantor user list"),
+        ("user delete x", "grantor user list"),
+        ("user password x --password-stdin", "grantor user list"),
+        ("group add staff --user x", "grantor user list"),
         ("group of --client x", "grantor client list"),
         ("group owner add staff --client x", "grantor client list"),
         ("group role grant staff x Reader", "grantor resource list"),
@@ -242,10 +279,13 @@ async fn what_is_not_there_is_exit_code_1_and_says_where_to_look() {
 async fn what_is_there_already_is_refused_with_the_command_that_shows_or_changes_it() {
     let cli = Cli::with_client().await;
     cli.ok(&["group", "create", "staff"]);
+    cli.ok(&["user", "create", "ann"]);
     for (line, see) in [
         ("tenant create default", "grantor tenant show default"),
         ("resource create https://api.example.com", "grantor resource update"),
         ("client create --name x --id app", "grantor client update"),
+        ("user create ann", "grantor user show ann"),
+        ("user create ANN", "grantor user show ann"),
         ("group create staff", "grantor group show"),
     ] {
         cli.refused(&words(line), &["already", see]);

@@ -134,6 +134,149 @@ async fn a_client_is_disabled_enabled_and_deleted() {
     cli.refused(&["client", "delete", "app"], &["grantor client list"]);
 }
 
+/// What `client show` says about a client that acts for people.
+fn settings(shown: &Value) -> Value {
+    let members = [
+        "first_party",
+        "require_pkce",
+        "refresh_policy",
+        "refresh_rotation",
+        "refresh_idle",
+        "refresh_lifetime",
+        "logout_uris",
+    ];
+    members.iter().map(|member| ((*member).to_owned(), shown[member].clone())).collect::<serde_json::Map<_, _>>().into()
+}
+
+#[tokio::test]
+async fn a_client_has_the_documented_defaults_for_people() {
+    let cli = Cli::new().await;
+    for line in ["client create --name A --id a", "client create --name B --id b --public"] {
+        cli.ok(&words(line));
+    }
+    let defaults = json!({
+        "first_party": false, "require_pkce": true, "refresh_policy": "offline-access", "refresh_rotation": true,
+        "refresh_idle": 14 * 86_400, "refresh_lifetime": 90 * 86_400, "logout_uris": [],
+    });
+    for id in ["a", "b"] {
+        assert_eq!(settings(&cli.json(&["client", "show", id])), defaults, "{id}");
+    }
+    let text = cli.ok(&["client", "show", "a"]);
+    for line in [
+        "First party     no\n",
+        "PKCE            required\n",
+        "Refresh tokens  with offline_access, rotated, unused for at most 14d, for 90d in all\n",
+        "Logout URIs     -\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_decided_for_people_is_written_by_create_and_changed_one_by_one() {
+    let cli = Cli::new().await;
+    cli.ok(&words(
+        "client create --name Web --id web --first-party --require-pkce=false --refresh always --refresh-rotation=false \
+         --refresh-idle 1h --refresh-lifetime 1d --logout-uri https://web.example.com/ --logout-uri http://localhost/bye",
+    ));
+    let mut expected = json!({
+        "first_party": true, "require_pkce": false, "refresh_policy": "always", "refresh_rotation": false,
+        "refresh_idle": 3600, "refresh_lifetime": 86_400,
+        "logout_uris": ["http://localhost/bye", "https://web.example.com/"],
+    });
+    assert_eq!(settings(&cli.json(&words("client show web"))), expected);
+    let text = cli.ok(&words("client show web"));
+    let line = "Refresh tokens  always, not rotated, unused for at most 1h, for 1d in all\n";
+    assert!(text.contains(line) && text.contains("PKCE            not required\n"), "{text}");
+    for (flag, member, value) in [
+        ("--first-party=false", "first_party", json!(false)),
+        ("--require-pkce true", "require_pkce", json!(true)),
+        ("--refresh offline-access", "refresh_policy", json!("offline-access")),
+        ("--refresh-rotation=true", "refresh_rotation", json!(true)),
+        ("--refresh-idle 1d", "refresh_idle", json!(86_400)),
+        ("--refresh-lifetime 2d", "refresh_lifetime", json!(172_800)),
+        ("--remove-logout-uri http://localhost/bye", "logout_uris", json!(["https://web.example.com/"])),
+        ("--first-party", "first_party", json!(true)),
+        ("--name Renamed", "first_party", json!(true)),
+    ] {
+        expected[member] = value;
+        let shown = cli.json(&words(&format!("client update web {flag}")));
+        assert_eq!(settings(&shown), expected, "{flag}");
+    }
+    cli.refused(
+        &words("client update web --remove-logout-uri http://localhost/bye"),
+        &["no logout URI", "grantor client show web"],
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_decided_for_people_is_wrong_usage() {
+    let cli = Cli::with_client().await;
+    for flag in [
+        "--first-party=perhaps",
+        "--require-pkce",
+        "--refresh sometimes",
+        "--refresh-rotation=x",
+        "--refresh-idle 0",
+        "--refresh-lifetime soon",
+        "--logout-uri http://app.example.com/",
+        "--logout-uri /bye",
+    ] {
+        cli.misused(&words(&format!("client update app {flag}")), &["--help"]);
+    }
+}
+
+#[tokio::test]
+async fn rfc9700_s2_1_1_a_public_client_cannot_do_without_pkce() {
+    let cli = Cli::with_client().await;
+    cli.ok(&words("client create --name P --id phone --public"));
+    for line in
+        ["client create --name Q --id other --public --require-pkce=false", "client update phone --require-pkce=false"]
+    {
+        cli.refused(&words(line), &["must use PKCE", "RFC 9700 §2.1.1"]);
+    }
+    cli.refused(&words("client show other"), &[]);
+    assert_eq!(cli.json(&words("client show phone"))["require_pkce"], true);
+    assert_eq!(cli.json(&words("client update phone --require-pkce=true"))["require_pkce"], true);
+    assert_eq!(cli.json(&words("client update app --require-pkce=false"))["require_pkce"], false);
+}
+
+#[tokio::test]
+async fn rfc9700_s2_2_2_a_public_clients_refresh_tokens_are_rotated() {
+    let cli = Cli::with_client().await;
+    cli.ok(&words("client create --name P --id phone --public"));
+    for line in [
+        "client create --name Q --id other --public --refresh-rotation=false",
+        "client update phone --name X --refresh-rotation=false",
+    ] {
+        cli.refused(&words(line), &["must be rotated", "RFC 9700 §2.2.2"]);
+    }
+    cli.refused(&words("client show other"), &[]);
+    let shown = cli.json(&words("client show phone"));
+    assert_eq!((&shown["refresh_rotation"], &shown["name"]), (&json!(true), &json!("P")), "nothing of it was done");
+    assert_eq!(cli.json(&words("client update app --refresh-rotation=false"))["refresh_rotation"], false);
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_not_unused_for_longer_than_its_authorization_lasts() {
+    let cli = Cli::with_client().await;
+    let says = ["--refresh-idle", "--refresh-lifetime"];
+    cli.refused(&words("client create --name x --refresh-idle 91d"), &says);
+    cli.refused(&words("client create --name x --refresh-lifetime 13d"), &says);
+    cli.refused(&words("client create --name x --refresh-idle 2h --refresh-lifetime 1h"), &["2h", "1h"]);
+    assert_eq!(
+        cli.json(&words("client create --name x --id x --refresh-idle 1h --refresh-lifetime 1h"))["client_id"],
+        "x"
+    );
+    // Compared with what is there, not only with what is named.
+    cli.ok(&words("client update app --refresh-lifetime 30d"));
+    cli.refused(&words("client update app --refresh-idle 31d"), &["31d", "30d"]);
+    cli.ok(&words("client update app --refresh-idle 30d"));
+    cli.refused(&words("client update app --refresh-lifetime 29d"), &["30d", "29d"]);
+    let shown = cli.json(&words("client show app"));
+    assert_eq!((&shown["refresh_idle"], &shown["refresh_lifetime"]), (&json!(30 * 86_400), &json!(30 * 86_400)));
+}
+
 #[tokio::test]
 async fn allow_and_deny_one_scope_and_all_of_them() {
     let cli = Cli::with_client().await;

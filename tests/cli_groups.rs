@@ -59,7 +59,7 @@ async fn a_group_is_made_listed_shown_and_deleted() {
 #[tokio::test]
 async fn members_are_clients_users_and_groups() {
     let cli = nested().await;
-    cli.user("ann").await;
+    cli.ok(&["user", "create", "ann"]);
     assert_eq!(cli.json(&words("group add middle --user ann"))["changed"], true);
     assert_eq!(cli.json(&words("group add middle --user ann"))["changed"], false);
     assert_eq!(pairs(&cli.json(&["group", "members", "outer"])), [("group", "middle")]);
@@ -82,7 +82,7 @@ async fn members_are_clients_users_and_groups() {
 #[tokio::test]
 async fn of_tells_each_group_and_the_way_to_it() {
     let cli = nested().await;
-    cli.user("ann").await;
+    cli.ok(&["user", "create", "ann"]);
     cli.ok(&words("group add middle --user ann"));
     let ways = |line: &str| -> Vec<(String, Value)> {
         let list = cli.json(&words(line));
@@ -116,7 +116,7 @@ async fn a_group_never_comes_to_be_inside_itself() {
 #[tokio::test]
 async fn owners_are_clients_and_users() {
     let cli = nested().await;
-    cli.user("ann").await;
+    cli.ok(&["user", "create", "ann"]);
     assert_eq!(cli.ok(&words("group owner add outer --client app")), "'app' owns the group 'outer'.\n");
     assert_eq!(cli.json(&words("group owner add outer --client app"))["changed"], false);
     cli.ok(&words("group owner add outer --user ann"));

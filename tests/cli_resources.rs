@@ -201,3 +201,39 @@ async fn a_required_group_cannot_be_deleted_under_the_resource() {
     cli.ok(&words("resource update api --remove-require-group staff"));
     cli.ok(&["group", "delete", "staff"]);
 }
+
+#[tokio::test]
+async fn a_scope_is_described_anew_and_no_more() {
+    let cli = Cli::with_client().await;
+    let api = "https://api.example.com";
+    assert_eq!(cli.json(&["resource", "show", api])["descriptions"], json!({}));
+    let describe = |scope: &str, text: &str| cli.json(&["resource", "describe", api, scope, text])["changed"].clone();
+    assert_eq!(describe("write", "Change your orders"), true);
+    assert_eq!(describe("write", "Change your orders"), false);
+    assert_eq!(describe("read", "Bestellungen über 100 € sehen"), true);
+    let shown = cli.json(&["resource", "show", api]);
+    let described = json!({ "read": "Bestellungen über 100 € sehen", "write": "Change your orders" });
+    assert_eq!((&shown["descriptions"], &shown["scopes"]), (&described, &json!(["read", "write"])));
+    let text = cli.ok(&["resource", "show", api]);
+    assert!(text.contains("\n                write: Change your orders\n"), "{text}");
+    // Adding the scope once more changes nothing about it; removing it takes the description along.
+    cli.ok(&["resource", "update", api, "--scope", "write"]);
+    assert_eq!(cli.json(&["resource", "show", api])["descriptions"], described);
+    cli.ok(&["resource", "update", api, "--remove-scope", "write"]);
+    cli.ok(&["resource", "update", api, "--scope", "write"]);
+    assert_eq!(cli.json(&["resource", "show", api])["descriptions"]["write"], Value::Null);
+    assert_eq!(describe("read", ""), true);
+    assert_eq!(describe("read", ""), false);
+    assert_eq!(cli.json(&["resource", "show", api])["descriptions"], json!({}));
+}
+
+#[tokio::test]
+async fn a_description_is_one_line_of_at_most_200_characters() {
+    let cli = Cli::with_client().await;
+    let api = "https://api.example.com";
+    for text in [&"x".repeat(201), "two\nlines", " space", "space ", " "] {
+        cli.misused(&["resource", "describe", api, "read", text], &["one line of at most 200 characters"]);
+    }
+    assert_eq!(cli.json(&["resource", "describe", api, "read", &"ü".repeat(200)])["changed"], true);
+    cli.refused(&["resource", "describe", api, "admin", "x"], &["no scope 'admin'"]);
+}

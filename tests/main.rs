@@ -11,11 +11,13 @@ mod cli_groups; // `grantor group`
 mod cli_resources; // `grantor tenant` and `grantor resource`
 mod cli_serving; // `grantor serve` and `grantor quickstart`, and how a change reaches them
 mod cli_tokens; // `grantor key` and `grantor token`
+mod cli_users; // `grantor user`, and what ends with a user
 mod errors; // every error body, its table in the documentation, a database that is away
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
 mod house; // who may import whom, and how a file of ours looks
 mod keys; // rotation, and private keys at rest
 mod pages; // what people see: escaping, ids, labels, policies
+mod rfc6749_authorization_code; // RFC 6749 §4.1: codes, from the request to the token
 mod rfc6749_client_authentication; // RFC 6749 §2: how clients prove who they are
 mod rfc6749_token; // RFC 6749 §3, §4.4, §5, §10: the token endpoint
 mod rfc6750_bearer; // RFC 6750: bearer tokens at the groups endpoint

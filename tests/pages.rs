@@ -152,7 +152,7 @@ async fn every_page() -> Vec<(&'static str, Shown)> {
     };
     let logout = LogoutPage { frame: frame(), user: nasty(), action: nasty(), csrf: nasty(), fields: fields() };
     let form_post = FormPostPage { frame: frame(), action: nasty(), fields: fields() };
-    let logged_out = LoggedOutPage { frame: frame(), back: Some((nasty(), nasty())) };
+    let logged_out = LoggedOutPage { frame: frame() };
     vec![
         ("grantor-login", Shown::of(login(&nasty(), Some(nasty())).respond(vec![REDIRECT.to_owned()])).await),
         ("grantor-consent", Shown::of(consent().respond(vec![REDIRECT.to_owned()])).await),

@@ -1,5 +1,6 @@
 //! `grantor client`.
 
+use super::client_settings::{self, Settings};
 use super::context::{CliError, Context, Page};
 use super::output::{fields, list, more, table, yes};
 use super::secret::{self, SecretCommand};
@@ -23,6 +24,8 @@ Examples:
   grantor client create --name billing --allow https://api.example.com/read
   grantor client create --name billing --allow https://api.example.com/.default --json
   grantor client create --name api-gateway --serves https://api.example.com
+  grantor client create --name Web --redirect-uri https://web.example.com/cb --first-party
+  grantor client create --name Phone --public --redirect-uri com.example.phone://cb --refresh always
   printf %s \"$SECRET\" | grantor client create --name legacy --id legacy-app --secret-stdin
 
 The secret is shown once. A generated one is preferred: it costs the server next to nothing to check.";
@@ -44,7 +47,7 @@ pub enum ClientCommand {
     },
     /// Change a client; what is not named stays as it is
     #[command(
-        after_help = "Example:\n  grantor client update billing --name 'Billing (new)' --serves https://api.example.com"
+        after_help = "Examples:\n  grantor client update billing --name 'Billing (new)' --serves https://api.example.com\n  grantor client update web --first-party --logout-uri https://web.example.com/ --refresh-lifetime 30d"
     )]
     Update(Update),
     /// Stop issuing tokens to a client; those that are out become inactive
@@ -103,6 +106,8 @@ pub struct Create {
     allow: Vec<String>,
     #[command(flatten)]
     adding: Adding,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[derive(Args)]
@@ -123,6 +128,11 @@ pub struct Update {
     /// It does not serve this resource any more
     #[arg(long, value_name = "RESOURCE")]
     remove_serves: Vec<String>,
+    /// Do not send a browser there after signing out any more
+    #[arg(long, value_name = "URI")]
+    remove_logout_uri: Vec<RedirectUri>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[derive(Args)]
@@ -201,12 +211,9 @@ impl Create {
         };
         let mut parts = parts_of(context, tenant, &self.adding).await?;
         if self.adding.grants.is_empty() {
-            let given = |grant: &&&Grant| match grant.by_default {
-                Given::Confidential => !self.public,
-                Given::WithRedirectUri => !self.adding.redirect_uris.is_empty(),
-            };
-            parts.add_grants = GRANTS.iter().filter(given).map(|grant| grant.name.into()).collect();
+            parts.add_grants = default_grants(self.public, !self.adding.redirect_uris.is_empty());
         }
+        self.settings.add_to(&mut parts);
         if let Some(refused) = GRANTS
             .iter()
             .find(|grant| self.public && !grant.for_public && parts.add_grants.iter().any(|name| name == grant.name))
@@ -236,6 +243,15 @@ impl Create {
         created(context, &new, secret.as_ref());
         Ok(())
     }
+}
+
+/// The grants of a client whose operator names none.
+fn default_grants(public: bool, has_redirect_uris: bool) -> Vec<String> {
+    let given = |grant: &&&Grant| match grant.by_default {
+        Given::Confidential => !public,
+        Given::WithRedirectUri => has_redirect_uris,
+    };
+    GRANTS.iter().filter(given).map(|grant| grant.name.to_owned()).collect()
 }
 
 /// Shows a new client with its secret, this once.
@@ -271,6 +287,10 @@ impl Update {
                 "redirect URI",
                 self.remove_redirect_uri.iter().map(RedirectUri::as_str).find(|uri| !holds(&client.redirect_uris, uri)),
             ),
+            (
+                "logout URI",
+                self.remove_logout_uri.iter().map(RedirectUri::as_str).find(|uri| !holds(&client.logout_uris, uri)),
+            ),
         ] {
             if let Some(gone) = gone {
                 return Err(CliError::Refused(format!(
@@ -281,6 +301,8 @@ impl Update {
         }
         parts.remove_grants = self.remove_grant;
         parts.remove_redirect_uris = self.remove_redirect_uri;
+        parts.remove_logout_uris = self.remove_logout_uri;
+        self.settings.add_to(&mut parts);
         parts.remove_serves = resources(context, tenant, &self.remove_serves).await?;
         if parts.remove_serves.iter().any(|resource| !client.serves(*resource)) {
             return Err(CliError::Refused(format!(
@@ -370,7 +392,7 @@ async fn show(context: &Context, tenant: TenantId, word: &str) -> Result<(), Cli
         client.allowed.iter().map(|allowed| format!("{}/{}", name(allowed.resource), allowed.value)).collect();
     let serves: Vec<&str> = client.serves.iter().map(|resource| name(*resource)).collect();
     context.out.show(&as_json(&client, &allowed, &serves, context.now()), || {
-        fields(&[
+        let mut lines = vec![
             ("Client id", client.client_id.to_string()),
             ("Object id", client.oid.to_string()),
             ("Name", client.name.to_string()),
@@ -381,14 +403,16 @@ async fn show(context: &Context, tenant: TenantId, word: &str) -> Result<(), Cli
             ("May have", list(&allowed)),
             ("Serves", list(&serves)),
             ("Secrets", format!("{}   (grantor client secret list {word})", client.secrets.len())),
-            ("Created", format_time(client.created_at)),
-        ])
+        ];
+        lines.extend(client_settings::lines(&client));
+        lines.push(("Created", format_time(client.created_at)));
+        fields(&lines)
     });
     Ok(())
 }
 
 fn as_json(client: &Client, allowed: &[String], serves: &[&str], now: i64) -> Value {
-    json!({
+    let mut value = json!({
         "client_id": client.client_id,
         "oid": client.oid,
         "name": client.name,
@@ -400,5 +424,7 @@ fn as_json(client: &Client, allowed: &[String], serves: &[&str], now: i64) -> Va
         "serves": serves,
         "secrets": client.secrets.iter().map(|secret| secret::as_json(secret, now)).collect::<Vec<_>>(),
         "created_at": client.created_at,
-    })
+    });
+    client_settings::add_json(client, &mut value);
+    value
 }

@@ -15,6 +15,7 @@ const EXAMPLES: &str = "\
 Examples:
   grantor group create kafka-rest --description 'May use the Kafka REST proxy'
   grantor group add kafka-rest --client billing
+  grantor group add kafka-rest --user ann
   grantor group add kafka-rest --group data-engineers
   grantor group claim set kafka-admins kafka_role '\"admin\"'
   grantor group role grant kafka-rest https://hib.azurehdinsight.net Kafka.User";

@@ -4,6 +4,7 @@
 //! error, so that `--json` output can be piped.
 
 mod client;
+mod client_settings;
 mod context;
 mod doctor;
 mod explain;
@@ -16,6 +17,7 @@ mod secret;
 mod serve;
 mod tenant;
 mod token;
+mod user;
 
 use crate::config::Flags;
 use crate::telemetry::{self, LogFormat};
@@ -92,6 +94,9 @@ enum Command {
     /// Clients: who gets tokens
     #[command(subcommand)]
     Client(client::ClientCommand),
+    /// Users: people who sign in
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Groups: membership, roles and claims
     #[command(subcommand)]
     Group(group::GroupCommand),
@@ -146,6 +151,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Tenant(command) => command.run(&Context::open(&global).await?).await,
         Command::Resource(command) => command.run(&Context::open(&global).await?).await,
         Command::Client(command) => command.run(&Context::open(&global).await?).await,
+        Command::User(command) => command.run(&Context::open(&global).await?).await,
         Command::Group(command) => command.run(&Context::open(&global).await?).await,
         Command::Key(command) => command.run(&Context::open(&global).await?).await,
         Command::Token(command) => command.run(&Context::open(&global).await?).await,

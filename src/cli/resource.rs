@@ -9,7 +9,7 @@ use crate::types::duration::Seconds;
 use crate::types::id::{GroupId, ResourceId, TenantId};
 use crate::types::name::RoleName;
 use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
-use crate::types::scope::ScopeValue;
+use crate::types::scope::{ScopeDescription, ScopeValue};
 use crate::types::uri::ResourceIdentifier;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
@@ -56,6 +56,18 @@ pub enum ResourceCommand {
         removing: Removing,
         #[command(flatten)]
         settings: Settings,
+    },
+    /// Say what a scope means, for the person who is asked to consent
+    #[command(
+        after_help = "Examples:\n  grantor resource describe https://api.example.com read 'See your orders'\n  grantor resource describe https://api.example.com read ''      takes the description away"
+    )]
+    Describe {
+        /// Its identifier
+        id: String,
+        /// One of its scopes
+        scope: ScopeValue,
+        /// One line of at most 200 characters; empty, there is none any more
+        text: ScopeDescription,
     },
     /// Delete a resource; tokens that are out stay valid until they expire
     Delete {
@@ -213,6 +225,16 @@ impl ResourceCommand {
                 context.app.store.update_resource(tenant, &resource, &update, context.now()).await?;
                 show(context, &context.find_resource(tenant, &id).await?);
             }
+            Self::Describe { id, scope, text } => {
+                let resource = context.find_resource(tenant, &id).await?;
+                let what = (&scope, &text);
+                let changed = context.app.store.describe_scope(tenant, &resource, what, context.now()).await?;
+                let said = match text.as_str() {
+                    "" => format!("The scope '{}' of {id} has no description", scope.as_str()),
+                    text => format!("The scope '{}' of {id} is described as '{text}'", scope.as_str()),
+                };
+                context.out.done(changed, &said);
+            }
             Self::Delete { id } => {
                 let resource = context.find_resource(tenant, &id).await?;
                 let deleted = context.app.store.delete_resource(tenant, &resource, context.now()).await?;
@@ -274,11 +296,14 @@ fn show(context: &Context, resource: &Resource) {
     let settings = &resource.settings;
     let required: Vec<&str> = resource.required_groups.iter().map(|group| group.name.as_str()).collect();
     context.out.show(resource, || {
-        fields(&[
+        let mut lines = vec![
             ("Resource", resource.identifier.to_string()),
             ("Id", resource.id.to_string()),
             ("Default", yes(settings.is_default)),
             ("Scopes", list(&resource.scopes)),
+        ];
+        lines.extend(resource.descriptions.iter().map(|(scope, text)| ("", format!("{scope}: {text}"))));
+        lines.extend([
             ("Roles", list(&resource.roles)),
             ("Algorithm", settings.alg.to_string()),
             ("Lifetime", format!("{}s", settings.lifetime)),
@@ -286,6 +311,7 @@ fn show(context: &Context, resource: &Resource) {
             ("Requires", list(&required)),
             ("Claims profile", settings.claims_profile.to_string()),
             ("Created", format_time(resource.created_at)),
-        ])
+        ]);
+        fields(&lines)
     });
 }

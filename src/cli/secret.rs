@@ -3,6 +3,7 @@
 use super::context::{CliError, Context};
 use super::output::{fields, table};
 use crate::store::secrets::{NewSecret, StoredSecret};
+use crate::types::Invalid;
 use crate::types::clock::{UnixTime, format_time};
 use crate::types::duration::Seconds;
 use crate::types::id::{SecretId, TenantId};
@@ -140,13 +141,18 @@ pub(super) fn to_show<'s>(secret: &'s Secret, stored: &NewSecret) -> Option<&'s 
     matches!(stored.hash, SecretHash::Sha256(_)).then(|| secret.expose())
 }
 
-/// A secret that a person chose, from standard input.
-pub(super) fn chosen(context: &Context) -> Result<(Secret, NewSecret), CliError> {
+/// What a person chose and gives on standard input: one line, read as `parse` reads it.
+pub(super) fn from_stdin(parse: fn(&str) -> Result<Secret, Invalid>) -> Result<Secret, CliError> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(4096).read_to_end(&mut bytes)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| CliError::Usage("the secret on standard input is not UTF-8 text".into()))?;
-    let secret = Secret::chosen(text.strip_suffix('\n').map_or(&*text, |line| line.trim_end_matches('\r')))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| CliError::Usage("what is on standard input is not UTF-8 text".into()))?;
+    Ok(parse(text.strip_suffix('\n').map_or(&*text, |line| line.trim_end_matches('\r')))?)
+}
+
+/// A secret that a person chose, from standard input.
+pub(super) fn chosen(context: &Context) -> Result<(Secret, NewSecret), CliError> {
+    let secret = from_stdin(Secret::chosen)?;
     let hash = SecretHash::argon2id(&secret, &context.app.random);
     Ok((secret, NewSecret { id: new_id(context), hash, hint: String::new(), expires_at: None }))
 }

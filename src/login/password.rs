@@ -22,13 +22,23 @@ const PER_ACCOUNT: Limit = Limit { window: 300, attempts: 100 };
 const PER_ADDRESS: Limit = Limit { window: 300, attempts: 200 };
 
 /// Stands in for the hash of a user who does not exist: checking it takes as long as checking a real one.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$+dsWZmu9OKGn9JchebVHXw$88fRAksONaCVJ/71jUlLdBhcOiJdY0AjCQaPH9vuFuQ";
+
+/// A person whose password was right.
+#[derive(Debug)]
+pub struct Proven {
+    /// The person.
+    pub user: User,
+    /// The stored password that it was compared with.
+    pub password: SecretHash,
+}
 
 /// What became of a login.
 #[derive(Debug)]
 pub enum Outcome {
     /// It is this person.
-    SignedIn(Box<User>),
+    SignedIn(Box<Proven>),
     /// Name or password is wrong; which of them is not said.
     Wrong,
     /// The password is right, and the person may not sign in.
@@ -60,34 +70,33 @@ pub async fn check(
     if !matches!(checked, Ok(None)) {
         counted.give_back();
     }
-    let Some(user) = checked? else {
+    let Some(proven) = checked? else {
         metrics::counter!("grantor_logins_total", "outcome" => "wrong").increment(1);
         tracing::info!(tenant = %tenant.name, %address, "a login failed: name or password is wrong");
         return Ok(Outcome::Wrong);
     };
-    if !user.enabled {
-        tracing::info!(tenant = %tenant.name, user = %user.id, "a login failed: the user is disabled");
+    if !proven.user.enabled {
+        tracing::info!(tenant = %tenant.name, user = %proven.user.id, "a login failed: the user is disabled");
         return Ok(Outcome::Disabled);
     }
     app.logins.known.insert((tenant.id, key, address), ());
-    Ok(Outcome::SignedIn(Box::new(user)))
+    Ok(Outcome::SignedIn(Box::new(proven)))
 }
 
 async fn find_and_verify(
     app: &App,
     tenant: &Tenant,
     credentials: (Option<UserName>, &Secret),
-) -> Result<Option<User>, OAuthError> {
+) -> Result<Option<Proven>, OAuthError> {
     let (name, password) = credentials;
     let found = match &name {
         Some(name) => app.store.find_credentials(tenant.id, name).await?,
         None => None,
     };
-    let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
-    let real = hash.is_some();
-    let hash = hash.unwrap_or_else(|| SecretHash::Argon2id(NOBODY.to_owned()));
+    let found = found.and_then(|(user, hash)| hash.map(|password| Proven { user, password }));
+    let hash = found.as_ref().map_or_else(|| SecretHash::Argon2id(NOBODY.to_owned()), |found| found.password.clone());
     let right = guessing::verify_in_turn(app, vec![hash], vec![password.clone()]).await?.is_some();
-    Ok(user.filter(|_| real && right))
+    Ok(found.filter(|_| right))
 }
 
 /// An attempt that counts until it is given back.

@@ -1,10 +1,10 @@
 //! Sessions of people: opened at a login, resumed by a cookie, ended by idleness, age or a logout.
 
+use super::password::Proven;
 use crate::app::App;
 use crate::error::OAuthError;
 use crate::store::sessions::{NewSession, Session};
 use crate::store::tenants::Tenant;
-use crate::store::users::User;
 use crate::types::clock::UnixTime;
 use crate::types::id::SessionId;
 use crate::types::secret::{SESSION_PREFIX, Secret, sha256};
@@ -25,7 +25,8 @@ pub struct Device<'a> {
     pub user_agent: &'a str,
 }
 
-/// Opens a session after a login and hands back the value of its cookie. `previous` is the session that the browser had:
+/// Opens a session after a login and hands back the value of its cookie; nothing when the proof is not worth anything any
+/// more. `previous` is the session that the browser had:
 /// its cookie is worth nothing from now on.
 ///
 /// # Errors
@@ -33,26 +34,28 @@ pub struct Device<'a> {
 pub async fn open(
     app: &App,
     tenant: &Tenant,
-    who: (&User, Device<'_>),
+    who: (&Proven, Device<'_>),
     previous: Option<&Session>,
-) -> Result<Secret, OAuthError> {
-    let (user, device) = who;
+) -> Result<Option<Secret>, OAuthError> {
+    let (proven, device) = who;
     let now = app.clock.now();
     let token = Secret::generate(SESSION_PREFIX, &app.random);
     let ends_at = now + app.config.sessions.lifetime;
     let user_agent: String = device.user_agent.chars().filter(|c| !c.is_control()).take(NAME_KEPT).collect();
     let new = NewSession {
         id: SessionId::from(app.random.uuid_v7(&app.clock)),
-        user: user.id,
+        user: proven.user.id,
+        password: &proven.password,
         token_hash: sha256(token.expose().as_bytes()),
         ends_at,
         expires_at: expiry(app, now, ends_at),
         address: &device.address.to_string(),
         user_agent: &user_agent,
     };
-    app.store.create_session(tenant.id, &new, previous, now).await?;
-    metrics::counter!("grantor_logins_total", "outcome" => "signed_in").increment(1);
-    Ok(token)
+    let opened = app.store.create_session(tenant.id, &new, previous, now).await?;
+    let outcome = if opened.is_some() { "signed_in" } else { "wrong" };
+    metrics::counter!("grantor_logins_total", "outcome" => outcome).increment(1);
+    Ok(opened.map(|_| token))
 }
 
 /// The session of a cookie, if it has not ended.

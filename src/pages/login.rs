@@ -71,11 +71,13 @@ pub async fn post(
     }
     let password = Secret::from(form.get("password").unwrap_or_default().to_owned());
     let problem = match password::check(&app, tenant, (username, &password), browser.address).await? {
-        Outcome::SignedIn(user) => {
+        Outcome::SignedIn(proven) => {
             let device = Device { address: browser.address, user_agent: &browser.user_agent };
             let previous = visit.session().await?;
-            let session = session::open(&app, tenant, (&user, device), previous.as_ref()).await?;
-            return Ok(browser.signed_in(visit::see_other(&then.path(&path.base(&app)))?, &session));
+            if let Some(session) = session::open(&app, tenant, (&proven, device), previous.as_ref()).await? {
+                return Ok(browser.signed_in(visit::see_other(&then.path(&path.base(&app)))?, &session));
+            }
+            (StatusCode::BAD_REQUEST, t.login.wrong)
         }
         Outcome::Wrong => (StatusCode::BAD_REQUEST, t.login.wrong),
         Outcome::Disabled => (StatusCode::BAD_REQUEST, t.login.disabled),

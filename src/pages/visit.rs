@@ -364,8 +364,10 @@ fn permissions(t: &ConsentTexts, resources: &[Resource], asked: (&[Consent], &[C
 
 /// One scope in words: what the operator wrote, or what is known of it.
 pub fn in_words(t: &ConsentTexts, resource: Option<&Resource>, value: &str) -> String {
-    if resource.is_some() {
-        return if value == DEFAULT { t.scope_default.to_owned() } else { t.scope_other.with(value) };
+    if let Some(resource) = resource {
+        let described = resource.descriptions.get(value).cloned();
+        let plain = || if value == DEFAULT { t.scope_default.to_owned() } else { t.scope_other.with(value) };
+        return described.unwrap_or_else(plain);
     }
     match value {
         "openid" => t.scope_openid.to_owned(),

@@ -1,13 +1,13 @@
 //! OAuth clients: who they are and what they may have.
 
 use super::changes::Noun;
+use super::client_settings::{self, ClientSettings, SettingChanges, apply_settings};
 use super::permissions::AllowedScope;
 use super::secrets::StoredSecret;
 use super::{AdminError, Store, StoreError, announce, reading, writing};
 use crate::types::clock::UnixTime;
 use crate::types::id::{ClientOid, ResourceId, TenantId};
 use crate::types::name::{ClientId, DisplayName};
-use crate::types::policy::RefreshPolicy;
 use crate::types::uri::RedirectUri;
 use serde::Serialize;
 use uuid::Uuid;
@@ -50,23 +50,6 @@ impl Client {
     }
 }
 
-/// What an operator decides about a client that acts for people.
-#[derive(Debug, Clone, Serialize)]
-pub struct ClientSettings {
-    /// Ours: people are not asked for consent.
-    pub first_party: bool,
-    /// PKCE is demanded. A public client needs it whatever stands here.
-    pub require_pkce: bool,
-    /// When it gets a refresh token.
-    pub refresh_policy: RefreshPolicy,
-    /// Each use of a refresh token gives a new one. A public client's are rotated whatever stands here.
-    pub refresh_rotation: bool,
-    /// Seconds after which an unused refresh token ends.
-    pub refresh_idle: i64,
-    /// Seconds after which an authorization ends, however much it is used.
-    pub refresh_lifetime: i64,
-}
-
 /// A line of the list of clients.
 #[derive(Debug, Clone, Serialize)]
 pub struct ClientSummary {
@@ -100,6 +83,12 @@ pub struct ClientParts {
     pub add_serves: Vec<ResourceId>,
     /// Resources to serve no longer.
     pub remove_serves: Vec<ResourceId>,
+    /// URIs to which a browser may be sent after signing out.
+    pub add_logout_uris: Vec<RedirectUri>,
+    /// URIs to which it may be sent no longer.
+    pub remove_logout_uris: Vec<RedirectUri>,
+    /// What else is decided anew.
+    pub settings: SettingChanges,
 }
 
 /// A client that is to be made.
@@ -122,29 +111,6 @@ pub struct NewClient<'a> {
 }
 
 type Row = (Uuid, String, String, bool, bool, i64);
-
-#[derive(sqlx::FromRow)]
-struct SettingsRow {
-    first_party: bool,
-    require_pkce: bool,
-    refresh_policy: String,
-    refresh_rotation: bool,
-    refresh_idle: i64,
-    refresh_lifetime: i64,
-}
-
-impl SettingsRow {
-    fn settings(self) -> Result<ClientSettings, StoreError> {
-        Ok(ClientSettings {
-            first_party: self.first_party,
-            require_pkce: self.require_pkce,
-            refresh_policy: self.refresh_policy.parse().map_err(|_| super::unreadable("client"))?,
-            refresh_rotation: self.refresh_rotation,
-            refresh_idle: self.refresh_idle,
-            refresh_lifetime: self.refresh_lifetime,
-        })
-    }
-}
 
 /// Applies [`ClientParts`] to a client inside a transaction.
 macro_rules! apply_parts {
@@ -177,6 +143,20 @@ macro_rules! apply_parts {
                 .execute(&mut *$tx)
                 .await?;
         }
+        for uri in &$parts.remove_logout_uris {
+            sqlx::query("DELETE FROM client_logout_uris WHERE client_id = $1 AND uri = $2")
+                .bind($oid.uuid())
+                .bind(uri.as_str())
+                .execute(&mut *$tx)
+                .await?;
+        }
+        for uri in &$parts.add_logout_uris {
+            sqlx::query("INSERT INTO client_logout_uris (client_id, uri) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind($oid.uuid())
+                .bind(uri.as_str())
+                .execute(&mut *$tx)
+                .await?;
+        }
         for resource in &$parts.remove_serves {
             sqlx::query("DELETE FROM client_serves WHERE client_id = $1 AND resource_id = $2")
                 .bind($oid.uuid())
@@ -191,6 +171,7 @@ macro_rules! apply_parts {
                 .execute(&mut *$tx)
                 .await?;
         }
+        apply_settings!($tx, $oid, &$parts.settings);
     }};
 }
 
@@ -227,8 +208,8 @@ impl Store {
             .bind(row.0)
             .fetch_all(&mut *conn)
             .await?;
-            let settings: Option<SettingsRow> = sqlx::query_as(
-                "SELECT first_party, require_pkce, refresh_policy, refresh_rotation, refresh_idle, refresh_lifetime \
+            let settings: Option<client_settings::Row> = sqlx::query_as(
+                "SELECT is_public, first_party, require_pkce, refresh_policy, refresh_rotation, refresh_idle, refresh_lifetime \
                  FROM clients WHERE id = $1",
             )
             .bind(row.0)
@@ -314,7 +295,8 @@ impl Store {
     /// Makes a client.
     ///
     /// # Errors
-    /// Refused when the client id is taken, by a client or as the id or name of a user.
+    /// Refused when the client id is taken, by a client or as the id or name of a user, or the settings do not go
+    /// together.
     pub async fn create_client(&self, tenant: TenantId, new: &NewClient<'_>, now: UnixTime) -> Result<(), AdminError> {
         writing!(self, tx => {
             announce!(tx, tenant, Noun::Client, new.client_id.as_str(), now);
@@ -325,7 +307,7 @@ impl Store {
                  UNION SELECT id FROM clients WHERE tenant_id = $1 AND id = $3",
             )
                 .bind(tenant.uuid())
-                .bind(new.client_id.as_str())
+                .bind(new.client_id.as_str().to_lowercase())
                 .bind(Uuid::try_parse(new.client_id.as_str()).unwrap_or(Uuid::nil()))
                 .fetch_optional(&mut *tx)
                 .await?;
@@ -365,7 +347,7 @@ impl Store {
     /// Renames the client and adds or removes parts of it.
     ///
     /// # Errors
-    /// Refused when the client was deleted meanwhile.
+    /// Refused when the client was deleted meanwhile or the settings do not go together.
     pub async fn update_client(
         &self,
         tenant: TenantId,
@@ -421,6 +403,8 @@ impl Store {
     pub async fn delete_client(&self, tenant: TenantId, client: &Client, now: UnixTime) -> Result<bool, AdminError> {
         Ok(writing!(self, tx => {
             announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
+            // A client of the same id that is made later must not bring tokens of this one back to life.
+            super::grants::revoke_grants!(tx, client.oid.uuid(), now);
             sqlx::query("DELETE FROM clients WHERE tenant_id = $1 AND id = $2")
                 .bind(tenant.uuid())
                 .bind(client.oid.uuid())

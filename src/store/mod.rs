@@ -7,6 +7,7 @@ mod db;
 
 pub mod cache;
 pub mod changes;
+pub mod client_settings;
 pub mod clients;
 pub mod codes;
 pub mod consents;
@@ -19,6 +20,7 @@ pub mod permissions;
 pub mod refresh_tokens;
 pub mod resources;
 pub mod revocations;
+pub mod scopes;
 pub mod secrets;
 pub mod sessions;
 pub mod status;

@@ -10,6 +10,7 @@ use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
 use crate::types::scope::ScopeValue;
 use crate::types::uri::ResourceIdentifier;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// What a resource decides about its tokens.
@@ -73,6 +74,8 @@ pub struct Resource {
     pub settings: ResourceSettings,
     /// Its scopes, sorted.
     pub scopes: Vec<String>,
+    /// What people read about a scope, for those that were described.
+    pub descriptions: BTreeMap<String, String>,
     /// Its roles, sorted.
     pub roles: Vec<String>,
     /// Groups of which a subject must be in at least one; empty means anybody.
@@ -137,6 +140,7 @@ impl Row {
                 claims_profile: self.claims_profile.parse().map_err(bad)?,
             },
             scopes: Vec::new(),
+            descriptions: BTreeMap::new(),
             roles: Vec::new(),
             required_groups: Vec::new(),
             created_at: self.created_at,
@@ -254,8 +258,8 @@ impl Store {
             .bind(tenant.uuid())
             .fetch_all(&mut *conn)
             .await?;
-            let scopes: Vec<(Uuid, String)> = sqlx::query_as(
-                "SELECT s.resource_id, s.value FROM scopes s JOIN resources r ON r.id = s.resource_id \
+            let scopes: Vec<(Uuid, String, String)> = sqlx::query_as(
+                "SELECT s.resource_id, s.value, s.description FROM scopes s JOIN resources r ON r.id = s.resource_id \
                  WHERE r.tenant_id = $1 ORDER BY s.value",
             )
             .bind(tenant.uuid())
@@ -280,8 +284,11 @@ impl Store {
         let mut resources = rows.into_iter().map(Row::resource).collect::<Result<Vec<_>, _>>()?;
         let mut places: std::collections::HashMap<Uuid, &mut Resource> =
             resources.iter_mut().map(|resource| (resource.id.uuid(), resource)).collect();
-        for (resource, value) in scopes {
+        for (resource, value, description) in scopes {
             if let Some(place) = places.get_mut(&resource) {
+                if !description.is_empty() {
+                    place.descriptions.insert(value.clone(), description);
+                }
                 place.scopes.push(value);
             }
         }

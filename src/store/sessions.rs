@@ -5,6 +5,7 @@ use super::users::{self, User};
 use super::{Store, StoreError, reading, writing};
 use crate::types::clock::UnixTime;
 use crate::types::id::{SessionId, TenantId, UserId};
+use crate::types::secret::SecretHash;
 use uuid::Uuid;
 
 /// A session that has not ended.
@@ -29,6 +30,8 @@ pub struct NewSession<'a> {
     pub id: SessionId,
     /// Whose.
     pub user: UserId,
+    /// The stored password that was right a moment ago.
+    pub password: &'a SecretHash,
     /// SHA-256 of the cookie's value.
     pub token_hash: [u8; 32],
     /// Its absolute end.
@@ -92,7 +95,8 @@ macro_rules! end_session {
 }
 
 impl Store {
-    /// Opens a session and notes the login; answers its id. When the same person signs in again, the browser's session
+    /// Opens a session and notes the login; answers its id, or nothing when the person was disabled or got another
+    /// password since theirs was checked: then nothing is opened that was to be ended. When the same person signs in again, the browser's session
     /// goes on under a new cookie: one that somebody may have planted or kept is worth nothing after a login. Another
     /// person's ends.
     ///
@@ -104,14 +108,19 @@ impl Store {
         new: &NewSession<'_>,
         previous: Option<&Session>,
         now: UnixTime,
-    ) -> Result<SessionId, StoreError> {
+    ) -> Result<Option<SessionId>, StoreError> {
         let same = previous.filter(|previous| previous.user.id == new.user);
         Ok(writing!(self, tx => {
-            sqlx::query("UPDATE users SET last_login_at = $2 WHERE id = $1")
+            let still = sqlx::query("UPDATE users SET last_login_at = $2 WHERE id = $1 AND enabled AND password_hash = $3")
                 .bind(new.user.uuid())
                 .bind(now)
+                .bind(new.password.to_stored())
                 .execute(&mut *tx)
-                .await?;
+                .await?
+                .rows_affected();
+            if still == 0 {
+                return Ok(None);
+            }
             if let Some(other) = previous.filter(|previous| previous.user.id != new.user) {
                 end_session!(tx, other.user.id, other.id, now);
             }
@@ -134,7 +143,7 @@ impl Store {
                 None => false,
             };
             match same {
-                Some(same) if renewed => same.id,
+                Some(same) if renewed => Some(same.id),
                 _ => {
                     sqlx::query(
                         "INSERT INTO sessions (id, tenant_id, user_id, token_hash, auth_time, last_seen_at, ends_at, expires_at, \
@@ -151,7 +160,7 @@ impl Store {
                     .bind(new.user_agent)
                     .execute(&mut *tx)
                     .await?;
-                    new.id
+                    Some(new.id)
                 }
             }
         }))

@@ -16,6 +16,7 @@ use crate::types::uri::ResourceIdentifier;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Seconds that an ID token lives.
@@ -122,6 +123,7 @@ pub fn resource(issuer: &str) -> Resource {
         },
         scopes: Vec::new(),
         roles: Vec::new(),
+        descriptions: BTreeMap::new(),
         required_groups: Vec::new(),
         created_at: 0,
     }

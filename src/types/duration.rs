@@ -13,6 +13,11 @@ impl Seconds {
         self.0
     }
 
+    /// For a number that was checked when it was stored.
+    pub(crate) const fn stored(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
     /// For constants known to be positive.
     pub const fn of(seconds: u32) -> Self {
         Self(seconds as i64)

@@ -5,6 +5,7 @@ pub mod authorized;
 pub mod claim;
 pub mod clock;
 pub mod duration;
+pub mod email;
 pub mod form;
 pub mod id;
 pub mod name;

@@ -89,6 +89,29 @@ impl FromStr for ScopeValue {
     }
 }
 
+/// What a scope means, for the person who is asked to consent. Empty when nobody described it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeDescription(String);
+
+impl ScopeDescription {
+    /// The description as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ScopeDescription {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text.chars().count() > 200 || text.chars().any(char::is_control) || text.trim() != text {
+            let why = "use one line of at most 200 characters that does not start or end with a space";
+            return Err(Invalid::new("description", text, why));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

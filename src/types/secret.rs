@@ -48,6 +48,18 @@ impl Secret {
         }
         Ok(Self::from(text.to_owned()))
     }
+
+    /// A person's password. Length is what counts: NIST SP 800-63B wants no rules about which characters.
+    ///
+    /// # Errors
+    /// Shorter than 8 or longer than 512 characters, or with control characters.
+    pub fn password(text: &str) -> Result<Self, Invalid> {
+        let length = text.chars().count();
+        if !(8..=512).contains(&length) || text.chars().any(char::is_control) {
+            return Err(Invalid::new("password", "(not shown)", "use 8 to 512 characters on one line"));
+        }
+        Ok(Self::from(text.to_owned()))
+    }
 }
 
 impl From<String> for Secret {
@@ -176,5 +188,19 @@ mod tests {
         let secret = Secret::generate(CLIENT_SECRET_PREFIX, &Random::system());
         assert_eq!(secret.expose().len(), CLIENT_SECRET_PREFIX.len() + 43);
         assert!(!format!("{secret:?}{:?}", SecretHash::sha256(&secret)).contains(&secret.expose()[5..]));
+    }
+
+    #[test]
+    fn a_password_is_eight_to_512_characters_on_one_line_and_never_in_an_error() {
+        for text in ["correct horse", "12345678", "ünïcödé!", &"x".repeat(512)] {
+            assert_eq!(Secret::password(text).unwrap().expose(), text);
+        }
+        for text in ["", "1234567", "two\nlines of it", "with\0nothing", &"x".repeat(513)] {
+            let refused = Secret::password(text).unwrap_err().to_string();
+            assert!(
+                refused.contains("8 to 512 characters") && (text.is_empty() || !refused.contains(text)),
+                "{refused}"
+            );
+        }
     }
 }

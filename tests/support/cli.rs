@@ -2,9 +2,7 @@
 
 use crate::support::fresh_database;
 use grantor::store::DatabaseUrl;
-use grantor::types::random::Random;
 use serde_json::Value;
-use sqlx::Connection;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -172,37 +170,6 @@ impl Cli {
     #[track_caller]
     pub fn misused(&self, args: &[&str], words: &[&str]) {
         assert_no(args, &self.run(args), 2, words);
-    }
-
-    /// Makes a user row; there is no command for it yet.
-    pub async fn user(&self, username: &str) {
-        let tenant: uuid::Uuid = self.json(&["tenant", "show", "default"])["id"].as_str().unwrap().parse().unwrap();
-        let id = Random::system().uuid_v4();
-        macro_rules! insert {
-            ($conn:expr) => {
-                sqlx::query(
-                    "INSERT INTO users (id, tenant_id, username, enabled, created_at) VALUES ($1, $2, $3, $4, $5)",
-                )
-                .bind(id)
-                .bind(tenant)
-                .bind(username)
-                .bind(true)
-                .bind(0_i64)
-                .execute(&mut $conn)
-                .await
-                .unwrap()
-            };
-        }
-        match &self.database {
-            DatabaseUrl::Sqlite(path) => {
-                let mut conn = sqlx::SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
-                insert!(conn);
-            }
-            DatabaseUrl::Postgres(url) => {
-                let mut conn = sqlx::PgConnection::connect(url).await.unwrap();
-                insert!(conn);
-            }
-        }
     }
 
     /// Starts `quickstart` on a free port and waits until it serves.

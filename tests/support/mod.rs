@@ -3,6 +3,7 @@
 //!
 //! `GRANTOR_TEST_DATABASE` names a PostgreSQL server to run on; without it each test has a SQLite file.
 
+pub mod browser;
 pub mod cli;
 
 use axum::Router;
@@ -23,6 +24,7 @@ use grantor::store::resources::{
 };
 use grantor::store::secrets::NewSecret;
 use grantor::store::tenants::Tenant;
+use grantor::store::users::{NewUser, User};
 use grantor::types::alg::Alg;
 use grantor::types::clock::Clock;
 use grantor::types::id::{ClientOid, GroupId, MemberId, ResourceId, SecretId, TenantId, UserId};
@@ -360,38 +362,24 @@ impl TestApp {
         self.sync().await;
     }
 
-    /// Makes a user row; there is no command for it yet.
+    /// Makes a user without a password.
     pub async fn user(&self, username: &str) -> UserId {
-        let id = self.app.random.uuid_v7(&self.clock);
-        let tenant = self.tenant_id().await.uuid();
-        let statement = "INSERT INTO users (id, tenant_id, username, enabled, created_at) VALUES ($1, $2, $3, $4, $5)";
-        match &self.database {
-            DatabaseUrl::Sqlite(path) => {
-                let mut conn = sqlx::SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
-                sqlx::query(statement)
-                    .bind(id)
-                    .bind(tenant)
-                    .bind(username)
-                    .bind(true)
-                    .bind(START)
-                    .execute(&mut conn)
-                    .await
-                    .unwrap();
-            }
-            DatabaseUrl::Postgres(url) => {
-                let mut conn = sqlx::PgConnection::connect(url).await.unwrap();
-                sqlx::query(statement)
-                    .bind(id)
-                    .bind(tenant)
-                    .bind(username)
-                    .bind(true)
-                    .bind(START)
-                    .execute(&mut conn)
-                    .await
-                    .unwrap();
-            }
-        }
-        id.into()
+        self.new_user(username, None).await.id
+    }
+
+    /// Makes a user who can sign in.
+    pub async fn user_with(&self, username: &str, password: &str) -> User {
+        let password = Secret::password(password).unwrap();
+        self.new_user(username, Some(&SecretHash::argon2id(&password, &self.app.random))).await
+    }
+
+    async fn new_user(&self, username: &str, password: Option<&SecretHash>) -> User {
+        let (tenant, username) = (self.tenant_id().await, username.parse().unwrap());
+        let id = UserId::from(self.app.random.uuid_v7(&self.clock));
+        let new = NewUser { id, username: &username, display_name: None, email: None, password };
+        self.app.store.create_user(tenant, &new, self.clock.now()).await.unwrap();
+        self.sync().await;
+        self.app.store.find_user(tenant, username.as_str()).await.unwrap().unwrap()
     }
 
     /// Lets the application follow the log of changes, as the server does by itself once a second.
