@@ -64,7 +64,8 @@ async fn a_second_quickstart_keeps_everything() {
     assert!(log.contains("stopping"), "{log}");
 
     let second = cli.quickstart();
-    for name in ["client_id", "client_secret", "serving_client_id", "serving_client_secret", "resource", "scope", "password"]
+    for name in
+        ["client_id", "client_secret", "serving_client_id", "serving_client_secret", "resource", "scope", "password"]
     {
         assert_eq!(second.made[name], made[name], "{name}");
     }
