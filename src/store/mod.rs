@@ -7,6 +7,7 @@ mod db;
 
 pub mod cache;
 pub mod changes;
+mod client_parts;
 pub mod client_settings;
 pub mod clients;
 pub mod codes;
