@@ -18,6 +18,7 @@ mod house; // who may import whom, and how a file of ours looks
 mod keys; // rotation, and private keys at rest
 mod pages; // what people see: escaping, ids, labels, policies
 mod rfc6749_authorization_code; // RFC 6749 §4.1: codes, from the request to the token
+mod rfc6749_authorization_request; // RFC 6749 §3.1, §4.1.2.1: the authorization request, and who is told what is wrong
 mod rfc6749_client_authentication; // RFC 6749 §2: how clients prove who they are
 mod rfc6749_token; // RFC 6749 §3, §4.4, §5, §10: the token endpoint
 mod rfc6750_bearer; // RFC 6750: bearer tokens at the groups endpoint

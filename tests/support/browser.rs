@@ -3,9 +3,11 @@
 use super::{API, Reply, TestApp, TestClient};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use grantor::extract::peer::Peer;
 use grantor::store::clients::{Client, ClientParts};
 use regex::Regex;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Mutex;
 
 /// Of RFC 7636, appendix B.
@@ -63,7 +65,12 @@ impl TestApp {
 
     /// A new browser.
     pub fn browser(&self) -> Browser<'_> {
-        Browser { test: self, cookies: Mutex::default() }
+        Browser { test: self, cookies: Mutex::default(), address: None }
+    }
+
+    /// A new browser at an address of the network.
+    pub fn browser_at(&self, address: &str) -> Browser<'_> {
+        Browser { address: Some(address.parse().unwrap()), ..self.browser() }
     }
 
     /// The token endpoint's answer to a code of `web`.
@@ -136,6 +143,8 @@ impl Ask {
 pub struct Browser<'a> {
     pub test: &'a TestApp,
     pub cookies: Mutex<BTreeMap<String, String>>,
+    /// Where it is, unless on the server's own machine.
+    pub address: Option<IpAddr>,
 }
 
 impl Browser<'_> {
@@ -155,6 +164,7 @@ impl Browser<'_> {
         let cookies: Vec<String> =
             self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = if cookies.is_empty() { request } else { request.header(header::COOKIE, cookies.join("; ")) };
+        let request = if let Some(address) = self.address { request.extension(Peer(address)) } else { request };
         let reply = self.test.send(request.body(body).unwrap()).await;
         for set in reply.headers.get_all(header::SET_COOKIE) {
             let (name, rest) = set.to_str().unwrap().split_once('=').unwrap();
@@ -167,6 +177,25 @@ impl Browser<'_> {
             }
         }
         reply
+    }
+
+    /// The value of a cookie.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.cookies.lock().unwrap().get(name).cloned()
+    }
+
+    /// Gives the browser a cookie.
+    pub fn set_cookie(&self, name: &str, value: &str) {
+        self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Goes to the account page and signs in there; what the page says then.
+    pub async fn sign_in(&self, username: &str) -> Reply {
+        let account = self.test.at("/account");
+        let page = self.get(&account).await;
+        let reply = self.log_in(&page, username, PASSWORD).await;
+        assert_eq!((reply.status.as_u16(), reply.header("location")), (303, account.as_str()), "{}", reply.text());
+        self.get(&account).await
     }
 
     /// Fills in the login page that `page` is.
