@@ -264,8 +264,12 @@ pub fn field(page: &Reply, name: &str) -> String {
 
 /// HTML's character references, as askama writes them.
 pub fn unescape(text: &str) -> String {
-    let text = text.replace("&#38;", "&").replace("&#34;", "\"").replace("&#39;", "'");
-    text.replace("&#60;", "<").replace("&#62;", ">").replace("&amp;", "&").replace("&quot;", "\"")
+    let reference = Regex::new("&(?:#([0-9]+)|amp|quot);").unwrap();
+    let meant = |found: &regex::Captures<'_>| match found.get(1) {
+        Some(number) => char::from(number.as_str().parse::<u8>().unwrap()).to_string(),
+        None => if found[0].starts_with("&a") { "&" } else { "\"" }.to_owned(),
+    };
+    reference.replace_all(text, meant).into_owned()
 }
 
 /// The parameters that a redirect brings to the client in its query.
