@@ -16,6 +16,10 @@ mod errors; // every error body, its table in the documentation, a database that
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
 mod house; // who may import whom, and how a file of ours looks
 mod keys; // rotation, and private keys at rest
+mod openid_connect_id_token; // OpenID Connect Core §2, §3.1.3, §12.2: ID tokens; Discovery §3
+mod openid_connect_logout; // OpenID Connect RP-Initiated Logout: signing out, and what falls with a session
+mod openid_connect_prompt; // OpenID Connect Core §3.1.2: what the person is asked, and when
+mod openid_connect_userinfo; // OpenID Connect Core §5.3: UserInfo
 mod pages; // what people see: escaping, ids, labels, policies
 mod rfc6749_authorization_code; // RFC 6749 §4.1: codes, from the request to the token
 mod rfc6749_authorization_request; // RFC 6749 §3.1, §4.1.2.1: the authorization request, and who is told what is wrong
