@@ -7,6 +7,7 @@ pub mod answers;
 pub mod browser;
 pub mod cli;
 pub mod people;
+pub mod status;
 
 use axum::Router;
 use axum::body::Body;
