@@ -22,6 +22,8 @@ mod openid_connect_logout; // OpenID Connect RP-Initiated Logout: signing out, a
 mod openid_connect_prompt; // OpenID Connect Core §3.1.2: what the person is asked, and when
 mod openid_connect_userinfo; // OpenID Connect Core §5.3: UserInfo
 mod pages; // what people see: escaping, ids, labels, policies
+mod pages_account; // the account page and groups in the hands of their owners
+mod pages_security; // headers of every page, forms from elsewhere, approvals of what was not shown
 mod rfc6749_authorization_code; // RFC 6749 §4.1: codes, from the request to the token
 mod rfc6749_authorization_request; // RFC 6749 §3.1, §4.1.2.1: the authorization request, and who is told what is wrong
 mod rfc6749_authorization_scope; // RFC 6749 §3.3, RFC 8707 §2.1: what an authorization request asks for
