@@ -16,6 +16,7 @@ mod errors; // every error body, its table in the documentation, a database that
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
 mod house; // who may import whom, and how a file of ours looks
 mod keys; // rotation, and private keys at rest
+mod log; // what is logged, and what never is
 mod login; // signing in: cookies, sessions, passwords, guessing
 mod openid_connect_id_token; // OpenID Connect Core §2, §3.1.3, §12.2: ID tokens; Discovery §3
 mod openid_connect_logout; // OpenID Connect RP-Initiated Logout: signing out, and what falls with a session

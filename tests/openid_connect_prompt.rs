@@ -54,14 +54,14 @@ async fn core_s3_1_2_1_login_asks_again_even_who_is_signed_in() {
     // A page that was left is no login.
     assert_eq!(comes(&browser, &prompt("login")).await, "grantor-login");
     let reply = browser.log_in(&page, "alice", PASSWORD).await;
-    let reply = browser.get(&reply.header("location").to_owned()).await;
+    let reply = browser.follow(&reply).await;
     assert_eq!(who(&test, &web, &reply).await, ("alice".into(), START + 50));
     // Once was enough: the way back does not ask for it for ever. The next request does.
     assert_eq!(comes(&browser, &prompt("login")).await, "grantor-login");
 
     let page = browser.get(&prompt("login").path()).await;
     let reply = browser.log_in(&page, "bob", PASSWORD).await;
-    let page = browser.get(&reply.header("location").to_owned()).await;
+    let page = browser.follow(&reply).await;
     page.assert_page(200, "grantor-consent");
     assert_eq!(who(&test, &web, &browser.decide(&page, "approve").await).await.0, "bob");
 }
@@ -95,7 +95,7 @@ async fn core_s3_1_2_1_select_account_lets_choose() {
     let login = browser.get(&link(&page, "switch")).await;
     login.assert_page(200, "grantor-login");
     let reply = browser.log_in(&login, "bob", PASSWORD).await;
-    let consent = browser.get(&reply.header("location").to_owned()).await;
+    let consent = browser.follow(&reply).await;
     assert_eq!(who(&test, &web, &browser.decide(&consent, "approve").await).await.0, "bob");
     // State, nonce and challenge came along through all of it.
     let reply = browser.get(&prompt("select_account").path()).await;
@@ -112,7 +112,7 @@ async fn core_s3_1_2_1_several_values_are_each_obeyed_in_any_order() {
         let page = browser.get(&prompt(both).path()).await;
         page.assert_page(200, "grantor-login");
         let reply = browser.log_in(&page, "alice", PASSWORD).await;
-        let page = browser.get(&reply.header("location").to_owned()).await;
+        let page = browser.follow(&reply).await;
         page.assert_page(200, "grantor-consent");
         browser.decide(&page, "approve").await.assert_code();
     }
@@ -122,7 +122,7 @@ async fn core_s3_1_2_1_several_values_are_each_obeyed_in_any_order() {
         browser.get(&link(&page, "continue")).await.assert_page(200, "grantor-consent");
         let login = browser.get(&link(&page, "switch")).await;
         let reply = browser.log_in(&login, "alice", PASSWORD).await;
-        browser.get(&reply.header("location").to_owned()).await.assert_page(200, "grantor-consent");
+        browser.follow(&reply).await.assert_page(200, "grantor-consent");
     }
     for (bad, twin) in [("none login", "login"), ("consent none", "consent"), ("none select_account", "select_account")]
     {
@@ -150,7 +150,7 @@ async fn core_s3_1_2_1_max_age_asks_who_signed_in_too_long_ago() {
     let page = browser.get(&aged.path()).await;
     page.assert_page(200, "grantor-login");
     let reply = browser.log_in(&page, "alice", PASSWORD).await;
-    let reply = browser.get(&reply.header("location").to_owned()).await;
+    let reply = browser.follow(&reply).await;
     assert_eq!(who(&test, &web, &reply).await, ("alice".into(), START + 301));
     assert_eq!(comes(&browser, &aged).await, "code");
     for bad in ["x", "-1", "1.5", "99999999999999999999", "0x10", "1 "] {
@@ -169,7 +169,7 @@ async fn core_s3_1_2_1_max_age_0_is_prompt_login() {
     page.assert_page(200, "grantor-login");
     browser.get(&ask.with("prompt", "none").path()).await.assert_refused("login_required", 4211);
     let reply = browser.log_in(&page, "alice", PASSWORD).await;
-    browser.get(&reply.header("location").to_owned()).await.assert_code();
+    browser.follow(&reply).await.assert_code();
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn core_s3_1_2_1_login_hint_fills_in_the_name_and_asks_for_another_person(
     // It is a hint: who signs in decides.
     let page = browser.get(&hint("bob").path()).await;
     let reply = browser.log_in(&page, "alice", PASSWORD).await;
-    let reply = browser.get(&reply.header("location").to_owned()).await;
+    let reply = browser.follow(&reply).await;
     assert_eq!(who(&test, &web, &reply).await.0, "alice");
 }
 

@@ -59,7 +59,7 @@ async fn s4_11_2_a_login_leads_nowhere_but_to_pages_of_ours() {
         assert_stays(then, &reply);
         assert_ne!(reply.status.as_u16(), 429);
         if reply.status.is_redirection() {
-            let next = browser.get(&reply.header("location").to_owned()).await;
+            let next = browser.follow(&reply).await;
             assert!(!next.header("location").contains("evil.example/"), "{then}: {}", next.header("location"));
             assert_stays(then, &next);
         }
@@ -101,7 +101,7 @@ async fn s4_12_every_redirect_is_303() {
     let browser = test.browser();
     let page = browser.get(&Ask::web().path()).await;
     let login = browser.log_in(&page, "alice", PASSWORD).await;
-    let page = browser.get(&login.header("location").to_owned()).await;
+    let page = browser.follow(&login).await;
     let logout = "/oauth2/v2.0/logout?client_id=web&post_logout_redirect_uri=https://app.example.com/out";
     let consent = browser.decide(&page, "approve").await;
     let silent = browser.get(&Ask::web().path()).await;

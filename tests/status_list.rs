@@ -1,16 +1,14 @@
 //! draft-ietf-oauth-status-list: every token has a bit of its own, and the published list shows what was revoked.
 
 use crate::support::status::{place, set_bits};
-use crate::support::{API, PUBLIC_URL, Reply, START, TestApp, TestClient, claims, jwt_part};
+use crate::support::{API, PUBLIC_URL, START, TestApp, TestClient, claims, jwt_part};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use flate2::read::ZlibDecoder;
 use grantor::store::status::LIST_CAPACITY;
 use grantor::sweep;
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
-use std::io::Read;
 
 const SCOPE: &str = "https://api.example.com/.default";
 const DAY: i64 = 86_400;

@@ -153,6 +153,11 @@ impl Browser<'_> {
         self.send(Request::get(path), Body::empty()).await
     }
 
+    /// Goes where a redirect leads.
+    pub async fn follow(&self, redirect: &Reply) -> Reply {
+        self.get(redirect.header("location")).await
+    }
+
     /// POST of a form.
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Reply {
         let request = Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
@@ -224,7 +229,7 @@ impl Browser<'_> {
             reply = match main_id(&reply).as_deref() {
                 Some("grantor-login") => self.log_in(&reply, username, PASSWORD).await,
                 Some("grantor-consent") => self.decide(&reply, "approve").await,
-                _ if reply.header("location").starts_with('/') => self.get(&reply.header("location").to_owned()).await,
+                _ if reply.header("location").starts_with('/') => self.get(reply.header("location")).await,
                 _ => break,
             };
         }
