@@ -160,7 +160,7 @@ impl ClientCommand {
             Self::Create(create) => create.run(context, tenant).await?,
             Self::List(Page { after, limit }) => {
                 let mut clients = store.list_clients(tenant, &after, limit + 1).await?;
-                more(&mut clients, limit, |client| client.client_id.as_str());
+                more(&mut clients, limit, |client| client.client_id.to_string());
                 context.out.show(&clients, || {
                     let rows = clients.iter().map(|client| {
                         vec![

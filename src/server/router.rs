@@ -3,13 +3,13 @@
 use super::layers;
 use crate::app::App;
 use crate::endpoints::{
-    authorize, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token, userinfo,
+    authorize, gateway, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token, userinfo,
 };
 use crate::error::{OAuthError, reason};
 use crate::pages::{account, consent, group, home, login, logout};
 use axum::Router;
 use axum::middleware;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use std::sync::Arc;
 
 /// A path and what answers there.
@@ -39,6 +39,9 @@ const TENANT_PATHS: &[Row] = &[
     // MSAL for Python, when its oidc_authority ends in a slash.
     ("//.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
     ("/v2.0/.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
+    ("/gateway/check", || any(gateway::check)),
+    ("/gateway/check/{*rest}", || any(gateway::check)),
+    ("/gateway/middleman", || post(gateway::middleman).fallback(only_post)),
     ("/statuslists/{id}", || get(status_list::get).fallback(only_get)),
     ("/livez", || get(health::livez).fallback(only_get)),
     ("/readyz", || get(health::readyz).fallback(only_get)),

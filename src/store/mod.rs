@@ -13,6 +13,7 @@ pub mod codes;
 pub mod consents;
 pub mod grants;
 pub mod groups;
+pub mod kept_tokens;
 pub mod keys;
 pub mod leases;
 pub mod members;
