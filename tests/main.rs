@@ -17,6 +17,7 @@ mod groups; // membership at any depth, policies, required groups, roles, claims
 mod house; // who may import whom, and how a file of ours looks
 mod keys; // rotation, and private keys at rest
 mod pages; // what people see: escaping, ids, labels, policies
+mod refresh_line; // the rule of refresh tokens against a model: every order, and races over two servers
 mod rfc6749_authorization_code; // RFC 6749 §4.1: codes, from the request to the token
 mod rfc6749_client_authentication; // RFC 6749 §2: how clients prove who they are
 mod rfc6749_token; // RFC 6749 §3, §4.4, §5, §10: the token endpoint

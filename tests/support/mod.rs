@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod cli;
+pub mod grants;
 
 use axum::Router;
 use axum::body::Body;
