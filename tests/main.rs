@@ -19,7 +19,9 @@ mod keys; // rotation, and private keys at rest
 mod pages; // what people see: escaping, ids, labels, policies
 mod refresh_line; // the rule of refresh tokens against a model: every order, and races over two servers
 mod rfc6749_authorization_code; // RFC 6749 §4.1: codes, from the request to the token
+mod rfc6749_chosen_scope; // RFC 6749 §3.3, §6, RFC 8707 §2.2: what a token is for, out of what was authorized
 mod rfc6749_client_authentication; // RFC 6749 §2: how clients prove who they are
+mod rfc6749_refresh; // RFC 6749 §6, RFC 9700 §4.14.2: refresh tokens, their lifetimes and their ends
 mod rfc6749_token; // RFC 6749 §3, §4.4, §5, §10: the token endpoint
 mod rfc6750_bearer; // RFC 6750: bearer tokens at the groups endpoint
 mod rfc7009_revocation; // RFC 7009: revocation of access tokens

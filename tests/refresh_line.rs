@@ -121,11 +121,8 @@ impl Setup {
             assert_eq!((active, test.bit(&handed.access).await), (!model.ended, model.ended), "{what:?}");
         }
         let token: RefreshToken = model.handed[0].refresh.parse().unwrap();
-        let found = test.app.store.find_refresh_token(
-            test.tenant_id().await,
-            token.grant(),
-            (token.hash(), token.family()),
-        );
+        let found =
+            test.app.store.find_refresh_token(test.tenant_id().await, token.grant(), (token.hash(), token.family()));
         assert_eq!(found.await.unwrap().unwrap().authorization.revoked, model.ended, "{what:?}");
     }
 }

@@ -28,6 +28,11 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    fn of(body: Value) -> Self {
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        Self { access: text("access_token"), refresh: text("refresh_token"), body }
+    }
+
     /// The claims of the access token.
     pub fn claims(&self) -> Value {
         claims(&self.access)
@@ -39,17 +44,14 @@ impl Reply {
     #[track_caller]
     pub fn tokens(&self) -> Tokens {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text());
-        let body = self.json();
-        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-        Tokens { access: text("access_token"), refresh: text("refresh_token"), body }
+        Tokens::of(self.json())
     }
 }
 
 impl Browser<'_> {
     /// A code that `web` redeems at once.
     pub async fn web_tokens(&self, web: &TestClient, ask: &Ask) -> Tokens {
-        let code = self.code(ask).await;
-        self.test.redeem(web, &code).await.tokens()
+        Tokens::of(self.tokens(web, ask).await)
     }
 
     /// A code that `native` redeems at once.
@@ -109,14 +111,16 @@ impl TestApp {
 
     /// Allows a client `<resource>/<value>`.
     pub async fn allow(&self, id: &str, scope: &str) {
-        let (tenant, client, scope) = (self.tenant_id().await, self.find_client(id).await, self.permission(scope).await);
+        let (tenant, client, scope) =
+            (self.tenant_id().await, self.find_client(id).await, self.permission(scope).await);
         self.app.store.allow_scopes(tenant, &client, &[scope], self.clock.now()).await.unwrap();
         self.sync().await;
     }
 
     /// Takes `<resource>/<value>` from a client.
     pub async fn deny(&self, id: &str, scope: &str) {
-        let (tenant, client, scope) = (self.tenant_id().await, self.find_client(id).await, self.permission(scope).await);
+        let (tenant, client, scope) =
+            (self.tenant_id().await, self.find_client(id).await, self.permission(scope).await);
         assert!(self.app.store.deny_scopes(tenant, &client, &[scope], self.clock.now()).await.unwrap());
         self.sync().await;
     }
@@ -193,7 +197,8 @@ impl TestApp {
                 .await
                 .unwrap();
                 for (table, column) in columns {
-                    let query = format!("SELECT CAST(\"{column}\" AS BLOB) FROM \"{table}\" WHERE \"{column}\" IS NOT NULL");
+                    let query =
+                        format!("SELECT CAST(\"{column}\" AS BLOB) FROM \"{table}\" WHERE \"{column}\" IS NOT NULL");
                     for row in sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&mut conn).await.unwrap() {
                         found.push((format!("{table}.{column}"), row.get::<Vec<u8>, _>(0)));
                     }
