@@ -25,7 +25,7 @@ fn place(token: &str) -> (String, usize) {
 }
 
 /// The indexes that are set in a published list.
-fn set_bits(list: &Reply) -> Vec<usize> {
+pub fn set_bits(list: &Reply) -> Vec<usize> {
     assert_eq!(list.status, 200, "{}", list.text());
     let claims = claims(&list.text());
     let packed = URL_SAFE_NO_PAD.decode(claims["status_list"]["lst"].as_str().unwrap()).unwrap();
