@@ -200,6 +200,11 @@ impl Store {
         now: UnixTime,
     ) -> Result<Redeemed, StoreError> {
         Ok(writing!(self, tx => {
+            // The grant before its code, as everything that ends grants has it.
+            sqlx::query("UPDATE grants SET expires_at = expires_at WHERE id = (SELECT grant_id FROM codes WHERE hash = $1)")
+                .bind(&hash[..])
+                .execute(&mut *tx)
+                .await?;
             let spent: Option<(Uuid,)> = sqlx::query_as(
                 "UPDATE codes SET spent_at = $2 WHERE hash = $1 AND spent_at IS NULL AND expires_at > $2 RETURNING grant_id",
             )
