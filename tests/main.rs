@@ -14,6 +14,8 @@ mod cli_tokens; // `grantor key` and `grantor token`
 mod cli_users; // `grantor user`, and what ends with a user
 mod delegated_groups; // groups, roles and claims of groups of people, in the tokens that clients get for them
 mod errors; // every error body, its table in the documentation, a database that is away
+mod grant_growth; // thirty days of refreshing and sweeping: the tables stay small, and are empty in the end
+mod grant_races; // redeeming, refreshing and every end of an authorization at once
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
 mod house; // who may import whom, and how a file of ours looks
 mod keys; // rotation, and private keys at rest
