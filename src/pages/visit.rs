@@ -170,12 +170,23 @@ impl Visit<'_> {
             (_, Answer::Deny) => Err(reason::CONSENT_DENIED.into()),
             (Step::Consent, Answer::Approve(seen)) if seen == digest(request, &session) => {
                 let consents = decision::asked(&request.authorized);
-                self.deliver(authorization::issue_code(self.app, tenant, request, (&session, &consents)).await?)
+                self.issue(request, form, (&session, &consents)).await
             }
             (Step::Consent, _) => self.ask_for_consent(request, form, (&session, &remembered)).await,
-            (Step::Issue | Step::Login, _) => {
-                self.deliver(authorization::issue_code(self.app, tenant, request, (&session, &[])).await?)
-            }
+            (Step::Issue | Step::Login, _) => self.issue(request, form, (&session, &[])).await,
+        }
+    }
+
+    async fn issue(
+        &self,
+        request: &AuthorizationRequest,
+        form: &Form,
+        by: (&Session, &[Consent]),
+    ) -> Result<Response, OAuthError> {
+        match authorization::issue_code(self.app, &self.path.tenant, request, by).await? {
+            Some(delivery) => self.deliver(delivery),
+            // What the step was decided on is not so any more: everything is looked at once more.
+            None => see_other(&self.at(&Then::Authorize(form.query_without(&[])).path(""))),
         }
     }
 

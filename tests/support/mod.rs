@@ -6,6 +6,7 @@
 pub mod answers;
 pub mod browser;
 pub mod cli;
+pub mod grants;
 pub mod people;
 pub mod status;
 
