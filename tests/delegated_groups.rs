@@ -236,6 +236,35 @@ async fn a_token_of_identity_alone_is_for_no_list_of_groups() {
     assert!(without.get("groups").is_none());
 }
 
+// OpenID Connect Core §5.6.2: what the ID token names answers the access token beside it, also one for identity alone.
+#[tokio::test]
+async fn above_two_hundred_groups_an_id_token_names_where_they_all_are() {
+    let (test, web) = TestApp::with_people().await;
+    test.decide(API, SettingChanges { groups: Some(GroupsPolicy::None), ..SettingChanges::default() }).await;
+    let mut names = Vec::new();
+    for at in 0..201 {
+        let name = format!("group-{at:03}");
+        test.add_person(&test.group(&name).await, "alice").await;
+        names.push(name);
+        if at < 199 {
+            continue;
+        }
+        for scope in ["openid groups".to_owned(), format!("openid groups {API}/read")] {
+            let tokens = test.alices_token(&web, &scope).await;
+            let id_token = claims(tokens.body["id_token"].as_str().unwrap());
+            if at == 199 {
+                assert_eq!(id_token["groups"], json!(names));
+                assert!(id_token.get("_claim_names").is_none());
+                continue;
+            }
+            assert!(id_token.get("groups").is_none());
+            let answer = test.get_as(&source(&id_token), &tokens.access).await;
+            assert_eq!(answer.status, 200, "{scope}: {}", answer.text());
+            assert_eq!(answer.json()["groups"], json!(names), "{scope}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_entra_profile_tells_a_person_from_an_application() {
     let (test, web) = TestApp::with_people().await;
