@@ -194,7 +194,7 @@ async fn a_change_of_a_resource_or_key_reaches_a_running_server_within_two_secon
     assert_eq!(kid(), old);
     let new = cli.json(&words("key rotate --now"))["kid"].clone();
     server.within_two_seconds("key rotate --now", || kid() == new && published().contains(&new));
-    cli.ok(&["key", "retire", old.as_str().unwrap()]);
+    cli.ok(&["key", "retire", "--", old.as_str().unwrap()]);
     server.within_two_seconds("key retire", || !published().contains(&old));
     cli.ok(&["resource", "update", resource, "--alg", "ES256"]);
     server.within_two_seconds("resource update --alg", || jwt_part(&server.token(), 0)["alg"] == "ES256");
