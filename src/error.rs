@@ -157,6 +157,8 @@ pub mod reason {
         NOT_AN_OWNER = 4215 403 "access_denied" "You are not an owner of this group.";
         /// Somebody else changed the same thing at the same moment.
         CHANGED_MEANWHILE = 4216 409 "invalid_request" "Somebody else changed this meanwhile; look again and repeat it.";
+        /// OpenID Connect Core §3.1.2.1.
+        ANOTHER_PERSON = 4217 400 "login_required" "Somebody else signed in than the person of the id_token_hint.";
         /// RFC 7009 §2.1.
         TOKEN_OF_OTHER_CLIENT = 5001 400 "unauthorized_client" "The token was issued to another client.";
         /// RFC 7009 §2.2.1.

@@ -217,6 +217,28 @@ async fn core_s3_1_2_1_id_token_hint_names_the_person_who_must_be_there() {
     assert_eq!(comes(&alices, &ask.clone().with("prompt", "none")).await, "code");
     assert_eq!(comes(&bobs, &ask).await, "grantor-login");
     bobs.get(&ask.clone().with("prompt", "none").path()).await.assert_refused("login_required", 4211);
+    // Who signs in then must be that person; anybody else is reported to the client, and not asked for ever.
+    let page = bobs.get(&ask.path()).await;
+    let reply = bobs.log_in(&page, "bob", PASSWORD).await;
+    bobs.follow(&reply).await.assert_refused("login_required", 4217);
+    let reply = alices.get(&ask.clone().with("prompt", "login").path()).await;
+    let reply = alices.log_in(&reply, "alice", PASSWORD).await;
+    alices.follow(&reply).await.assert_code();
+    let select = alices.get(&ask.clone().with("prompt", "select_account").path()).await;
+    let page = alices.get(&link(&select, "switch")).await;
+    let third = test.browser();
+    third.code(&Ask::web()).await;
+    assert_eq!(comes(&third, &ask).await, "code");
+    let reply = alices.log_in(&page, "bob", PASSWORD).await;
+    alices.follow(&reply).await.assert_refused("login_required", 4217);
+    // A person who is not signed in yet is asked, also where somebody was before.
+    let stranger = test.browser();
+    let page = stranger.get(&ask.path()).await;
+    page.assert_page(200, "grantor-login");
+    let page = stranger.log_in(&page, "bob", "wrong password").await;
+    let reply = stranger.log_in(&page, "alice", PASSWORD).await;
+    stranger.follow(&reply).await.assert_code();
+    let alices = third;
     // One that has expired says who it was all the same.
     test.clock.advance(3601);
     assert_eq!(comes(&alices, &ask).await, "code");

@@ -5,7 +5,7 @@ mod checks;
 pub mod decision;
 mod redirect;
 
-pub use checks::{AuthorizationRequest, CHECKS, PROMPTS, Prompt, Refusal, read};
+pub use checks::{AFTER_LOGIN, AuthorizationRequest, CHECKS, PROMPTS, Prompt, Refusal, read};
 pub use redirect::{Delivery, Redirect, ResponseMode, with_query};
 
 use crate::app::App;

@@ -8,7 +8,7 @@ use super::select::SelectPage;
 use super::texts::ConsentTexts;
 use crate::app::App;
 use crate::authorization::decision::{self, Situation, Step};
-use crate::authorization::{self, AuthorizationRequest, Delivery, Refusal};
+use crate::authorization::{self, AFTER_LOGIN, AuthorizationRequest, Delivery, Refusal};
 use crate::error::{OAuthError, reason};
 use crate::extract::browser::Browser;
 use crate::extract::tenant::TenantPath;
@@ -31,7 +31,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// Parameters that ask for what a login or a choice of account just did. Left in, they would ask for it for ever.
-const DONE_BY_LOGIN: &[&str] = &["prompt", "max_age", "login_hint", "id_token_hint"];
+const DONE_BY_LOGIN: &[&str] = &["prompt", "max_age", "login_hint", AFTER_LOGIN];
 
 /// Where a person goes after signing in. Written into forms as text; it can never name another site (RFC 9700 §4.11.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -327,8 +327,9 @@ pub fn see_other(url: &str) -> Result<Response, OAuthError> {
 
 /// The request as it goes on once the person has signed in or chosen: without what asked for that.
 fn continued(form: &Form) -> String {
-    let query = form.query_without(DONE_BY_LOGIN);
-    if asks_for_consent(form) { format!("{query}&prompt=consent") } else { query }
+    let consent = if asks_for_consent(form) { "&prompt=consent" } else { "" };
+    let expecting = if form.get("id_token_hint").is_some() { format!("&{AFTER_LOGIN}=1") } else { String::new() };
+    format!("{}{consent}{expecting}", form.query_without(DONE_BY_LOGIN))
 }
 
 fn asks_for_consent(form: &Form) -> bool {
