@@ -5,6 +5,7 @@ use crate::error::OAuthError;
 use crate::extract::browser::Browser;
 use crate::extract::form::PostedForm;
 use crate::extract::tenant::TenantPath;
+use crate::pages::device;
 use crate::pages::layout::{self, Frame, Page};
 use crate::pages::texts;
 use crate::pages::visit::{self, Then, Visit};
@@ -188,11 +189,7 @@ impl Visit<'_> {
                 .into_iter()
                 .map(|line| SessionLine {
                     id: line.id.to_string(),
-                    device: if line.user_agent.is_empty() {
-                        t.account.session_unknown_device.to_owned()
-                    } else {
-                        line.user_agent
-                    },
+                    device: device::in_words(&t.account, &line.user_agent),
                     address: line.address,
                     since: format_time(line.auth_time),
                     seen: format_time(line.last_seen_at),
