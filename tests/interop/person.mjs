@@ -1,5 +1,5 @@
 // A person at a real Chromium: what they see, type and click. Started as a program, they open the address that a client
-// gave them, sign in and allow what is asked, as GRANTOR_PERSON says in JSON: url, username, password.
+// gave them, sign in and answer what is asked, as GRANTOR_PERSON says in JSON: url, username, password, allow.
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -206,7 +206,7 @@ export class Client {
   }
 }
 
-async function act({ url, username, password }) {
+async function act({ url, username, password, allow }) {
   const browser = await Chromium.start();
   try {
     const person = await browser.person();
@@ -218,7 +218,7 @@ async function act({ url, username, password }) {
     left.catch(() => {});
     asked.catch(() => {});
     if ((await Promise.race([left, asked])) === 'asked') {
-      await person.click('approve');
+      await person.click(allow ? 'approve' : 'deny');
       await left;
     }
     await person.page.waitForLoadState();
