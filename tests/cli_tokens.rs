@@ -114,7 +114,7 @@ async fn a_token_is_inspected_and_revoked() {
 
     let third = server.token();
     cli.ok(&["client", "disable", server.made("client_id")]);
-    assert_eq!(state(&third), "inactive: the client is disabled or deleted");
+    assert_eq!(state(&third), "inactive: the client or the person is disabled or deleted");
     cli.ok(&["tenant", "disable", "default"]);
     assert_eq!(state(&third), "inactive: the tenant is disabled");
 }

@@ -66,7 +66,6 @@ async fn every_error_has_the_same_members() {
         (get("/nothing/here/at/all"), 1010),
         (get("/oauth2/v2.0/token/"), 1010),
         (get("/nobody/jwks"), 1008),
-        (get("/oauth2/v2.0/authorize?response_type=code"), 3004),
         (get("/oauth2/v2.0/groups"), 5004),
         (get("/statuslists/x"), 6001),
         (get(&format!("/statuslists/{ID}")), 6001),

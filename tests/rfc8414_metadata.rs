@@ -1,5 +1,6 @@
 //! RFC 8414: authorization server metadata, and OpenID Connect Discovery, which is the same document here.
 
+use crate::support::browser::main_id;
 use crate::support::{API, PUBLIC_URL, Reply, START, TestApp, fresh_database};
 use grantor::types::clock::Clock;
 use grantor::types::uri::PublicUrl;
@@ -25,6 +26,7 @@ fn assert_document(path: &str, reply: &Reply) {
         match value {
             Value::String(text) => assert!(!text.is_empty(), "{name}"),
             Value::Array(items) => assert!(!items.is_empty() && items.iter().all(Value::is_string), "{name}"),
+            Value::Bool(_) => {}
             other => panic!("{path}: {name} is {other}"),
         }
         if name.ends_with("alg_values_supported") {
@@ -56,16 +58,61 @@ async fn s2_the_document_of_the_default_tenant() {
       "token_endpoint": "https://login.example.com/oauth2/v2.0/token",
       "jwks_uri": "https://login.example.com/discovery/v2.0/keys",
       "introspection_endpoint": "https://login.example.com/oauth2/v2.0/introspect",
+      "userinfo_endpoint": "https://login.example.com/oauth2/v2.0/userinfo",
+      "end_session_endpoint": "https://login.example.com/oauth2/v2.0/logout",
       "revocation_endpoint": "https://login.example.com/oauth2/v2.0/revoke",
       "response_types_supported": [
         "code"
       ],
+      "response_modes_supported": [
+        "query",
+        "fragment",
+        "form_post"
+      ],
+      "code_challenge_methods_supported": [
+        "S256"
+      ],
+      "authorization_response_iss_parameter_supported": true,
+      "prompt_values_supported": [
+        "none",
+        "login",
+        "consent",
+        "select_account"
+      ],
+      "request_parameter_supported": false,
+      "request_uri_parameter_supported": false,
+      "claims_parameter_supported": false,
+      "acr_values_supported": [
+        "1"
+      ],
+      "claims_supported": [
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "iat",
+        "auth_time",
+        "nonce",
+        "at_hash",
+        "acr",
+        "amr",
+        "sid",
+        "oid",
+        "tid",
+        "preferred_username",
+        "name",
+        "email",
+        "groups"
+      ],
       "grant_types_supported": [
-        "client_credentials"
+        "client_credentials",
+        "authorization_code",
+        "refresh_token"
       ],
       "token_endpoint_auth_methods_supported": [
         "client_secret_basic",
-        "client_secret_post"
+        "client_secret_post",
+        "none"
       ],
       "introspection_endpoint_auth_methods_supported": [
         "client_secret_basic",
@@ -147,7 +194,10 @@ async fn s3_3_the_endpoints_of_the_document_work_and_the_issuer_of_tokens_is_the
         assert_eq!(test.post_as(&revoke, &client, &[("token", &token)]).await.status.as_u16(), 200);
         assert_eq!(test.post_as(&introspect, &client, &[("token", &token)]).await.json()["active"], false);
         let authorize = test.get(&local("authorization_endpoint")).await;
-        authorize.assert_error(400, "unsupported_response_type", 3004);
+        assert_eq!((authorize.status.as_u16(), main_id(&authorize).as_deref()), (400, Some("grantor-error")));
+        let logout = test.get(&local("end_session_endpoint")).await;
+        assert_eq!((logout.status.as_u16(), main_id(&logout).as_deref()), (200, Some("grantor-logged-out")));
+        test.get(&local("userinfo_endpoint")).await.assert_error(401, "invalid_request", 5004);
     }
 }
 

@@ -3,39 +3,45 @@
 
 use super::context::{CliError, Context};
 use super::output::table;
+use super::story::{Line, Story};
+use crate::authorization::decision;
 use crate::error::{OAuthError, Reason, reason};
-use crate::grants::client_credentials::{self, GRANT, Wanted};
+use crate::grants::Grant;
+use crate::grants::authorization_code;
+use crate::grants::client_credentials::{self, Wanted};
 use crate::store::clients::Client;
-use crate::store::members::{MemberPaths, Membership};
 use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
-use crate::tokens::claims::{self, Claim, Origin};
+use crate::store::users::User;
+use crate::tokens::claims::Login;
+use crate::tokens::id_token;
 use crate::tokens::issue::{self, Issuance};
+use crate::tokens::scopes::{self, Choice};
 use crate::types::clock::UnixTime;
 use crate::types::id::MemberId;
-use crate::types::policy::{ClaimsProfile, GroupFormat};
+use crate::types::policy::ClaimsProfile;
+use crate::types::scope::Scope;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
+use uuid::Uuid;
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  grantor explain --client billing --scope https://api.example.com/.default")]
+#[command(
+    after_help = "Examples:\n  grantor explain --client billing --scope https://api.example.com/.default\n  grantor explain --user alice --client portal --scope 'openid https://api.example.com/read'"
+)]
 pub struct Explain {
     /// Client id
     #[arg(long, value_name = "ID")]
     client: String,
+    /// The person for whom it would act; without one it acts for itself
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// The scope it would ask for [default: none]
     #[arg(long, value_name = "SCOPE", default_value = "")]
     scope: String,
     /// The resource parameter it would send
     #[arg(long, value_name = "RESOURCE")]
     resource: Option<String>,
-}
-
-/// One line of the answer.
-struct Line {
-    name: String,
-    value: Value,
-    because: String,
 }
 
 impl Explain {
@@ -45,13 +51,27 @@ impl Explain {
             let (CliError::Refused(rule) | CliError::Usage(rule)) = context.missing("client", &self.client);
             return Err(No { rule, error: reason::CREDENTIALS_WRONG, hint: String::new() }.say(context));
         };
-        if let Some(no) = self.before_scopes(&tenant, &client, context.now()) {
+        let user = match &self.user {
+            Some(name) => Some(context.find_user(tenant.id, name).await?),
+            None => None,
+        };
+        let no = self.before_scopes(&tenant, &client, context.now());
+        if let Some(no) = no.or_else(|| user.as_ref().and_then(|user| before_person(user, &client))) {
             return Err(no.say(context));
         }
         let resources = context.app.directory.resources(tenant.id).await?;
         let targets: Vec<&str> = self.resource.as_deref().into_iter().collect();
-        let wanted = Wanted { client: &client, resources: &resources, scope: &self.scope, targets: &targets };
-        let issuance = match client_credentials::decide(&context.app, &tenant, wanted).await {
+        let asks = Asks { tenant: &tenant, client: &client, resources: &resources, targets: &targets };
+        let identity = id_token::resource(&context.app.issuer(&tenant));
+        let decided = match &user {
+            None => {
+                let Asks { client, resources, targets, .. } = asks;
+                let wanted = Wanted { client, resources, scope: &self.scope, targets };
+                client_credentials::decide(&context.app, &tenant, wanted).await
+            }
+            Some(user) => self.for_person(context, asks, (user, &identity)).await,
+        };
+        let issuance = match decided {
             Ok(issuance) => issuance,
             Err(error) => return Err(self.refused(context, &error, None)),
         };
@@ -59,10 +79,16 @@ impl Explain {
             Ok(stamped) => stamped,
             Err(error) => return Err(self.refused(context, &error, Some(issuance.resource))),
         };
-        let paths = context.app.store.member_paths(MemberId::Client(client.oid)).await?;
+        let member = user.as_ref().map_or(MemberId::Client(client.oid), |user| MemberId::User(user.id));
+        let paths = context.app.store.member_paths(member).await?;
         let guessed = context.app.config.public_url.is_none();
-        let story = Story { issuance: &issuance, client: &client, paths: &paths, guessed };
+        let subject = user.as_ref().map_or(client.client_id.as_str(), |user| user.username.as_str());
+        let story = Story { issuance: &issuance, subject, paths: &paths, guessed };
         let mut lines: Vec<Line> = stamped.claims.into_iter().flat_map(|claim| story.lines(claim)).collect();
+        for line in lines.iter_mut().filter(|line| user.is_some() && ["sid", "auth_time"].contains(&line.name.as_str()))
+        {
+            line.value = "(per login)".into();
+        }
         let entra = issuance.resource.settings.claims_profile == ClaimsProfile::Entra;
         for (name, because) in [
             ("iat", "the moment of issue"),
@@ -75,13 +101,60 @@ impl Explain {
                 lines.push(Line { name: name.into(), value: "(per token)".into(), because: because.into() });
             }
         }
-        show(context, &lines, issuance.resource);
+        let consent = match &user {
+            Some(user) => Some(self.consent(context, asks, user).await?),
+            None => None,
+        };
+        show(context, &lines, issuance.resource, consent);
         Ok(())
+    }
+
+    /// What the token endpoint would decide for a code of this person.
+    async fn for_person<'a>(
+        &self,
+        context: &Context,
+        asks: Asks<'a>,
+        who: (&'a User, &'a Resource),
+    ) -> Result<Issuance<'a>, OAuthError> {
+        let (user, identity) = who;
+        let authorized = scopes::authorize(asks.client, asks.resources, &self.scope()?, asks.targets)?;
+        let choice = Choice { scope: &Scope::default(), targets: &[], first: true };
+        let chosen = scopes::choose(asks.client, asks.resources, &authorized, choice)?;
+        let membership = context.app.directory.membership(asks.tenant.id, MemberId::User(user.id)).await?;
+        Ok(Issuance {
+            tenant: asks.tenant,
+            client: asks.client,
+            login: Some(Login { user, auth_time: context.now(), session: Uuid::nil().into() }),
+            resource: chosen.resource.unwrap_or(identity),
+            granted: chosen.granted,
+            membership,
+        })
+    }
+
+    fn scope(&self) -> Result<Scope, OAuthError> {
+        self.scope.parse().map_err(|_| reason::SCOPE_MALFORMED.into())
+    }
+
+    /// Whether the person would be asked.
+    async fn consent(&self, context: &Context, asks: Asks<'_>, user: &User) -> Result<&'static str, CliError> {
+        let authorized = scopes::authorize(asks.client, asks.resources, &self.scope()?, asks.targets)?;
+        let remembered = context.app.store.consents(user.id, asks.client.oid).await?;
+        Ok(if asks.client.settings.first_party {
+            "not asked for: the client is a first-party one"
+        } else if decision::asked(&authorized).iter().all(|wanted| remembered.contains(wanted)) {
+            "given before"
+        } else {
+            "asked for in the browser"
+        })
+    }
+
+    fn grant(&self) -> &'static Grant {
+        if self.user.is_some() { &authorization_code::GRANT } else { &client_credentials::GRANT }
     }
 
     /// What says no before scopes are looked at.
     fn before_scopes(&self, tenant: &Tenant, client: &Client, now: UnixTime) -> Option<No> {
-        let (name, grant) = (&self.client, GRANT.name);
+        let (name, grant) = (&self.client, self.grant().name);
         let no = |error, rule: &str, hint: String| Some(No { rule: rule.into(), error, hint });
         if !tenant.enabled {
             return no(
@@ -93,11 +166,11 @@ impl Explain {
         if !client.enabled {
             return no(reason::CLIENT_DISABLED, "the client is disabled", format!("grantor client enable {name}"));
         }
-        if client.public {
+        if client.public && !self.grant().for_public {
             let rule = format!("it is a public client, and those cannot use {grant}; make one without --public");
             return no(reason::GRANT_NEEDS_SECRET, &rule, String::new());
         }
-        if !client.secrets.iter().any(|secret| secret.is_live(now)) {
+        if !client.public && !client.secrets.iter().any(|secret| secret.is_live(now)) {
             let rule = "the client has no secret that works";
             return no(reason::CREDENTIALS_WRONG, rule, format!("grantor client secret add {name}"));
         }
@@ -113,12 +186,16 @@ impl Explain {
             return error.clone().into();
         }
         let client = &self.client;
+        let member = match &self.user {
+            Some(user) => format!("--user {user}"),
+            None => format!("--client {client}"),
+        };
         let hint = match error.reason().code {
             4003 => format!("grantor client allow {client} {}", error.detail().unwrap_or("RESOURCE/SCOPE")),
             4009 => resource
                 .into_iter()
                 .flat_map(|resource| &resource.required_groups)
-                .map(|group| format!("grantor group add '{}' --client {client}", group.name))
+                .map(|group| format!("grantor group add '{}' {member}", group.name))
                 .collect::<Vec<_>>()
                 .join("; or: "),
             4002 | 4005 | 4006 => "grantor resource list".to_owned(),
@@ -126,6 +203,28 @@ impl Explain {
         };
         No { rule: error.description(), error: error.reason(), hint }.say(context)
     }
+}
+
+/// A client and what it would send.
+#[derive(Clone, Copy)]
+struct Asks<'a> {
+    tenant: &'a Tenant,
+    client: &'a Client,
+    resources: &'a [Resource],
+    targets: &'a [&'a str],
+}
+
+/// What says no to a person's login.
+fn before_person(user: &User, client: &Client) -> Option<No> {
+    let no = |error, rule: &str, hint: String| Some(No { rule: rule.into(), error, hint });
+    if !user.enabled {
+        return no(reason::USER_DISABLED, "the person is disabled", format!("grantor user enable {}", user.username));
+    }
+    if client.redirect_uris.is_empty() {
+        let hint = format!("grantor client update {} --redirect-uri URI", client.client_id);
+        return no(reason::REDIRECT_URI_UNREGISTERED, "the client has no redirect URI", hint);
+    }
+    None
 }
 
 /// The answer is no.
@@ -151,8 +250,8 @@ impl No {
     }
 }
 
-fn show(context: &Context, lines: &[Line], resource: &Resource) {
-    let value = json!({
+fn show(context: &Context, lines: &[Line], resource: &Resource, consent: Option<&str>) {
+    let mut value = json!({
         "issued": true,
         "resource": resource.identifier,
         "claims": lines
@@ -160,87 +259,15 @@ fn show(context: &Context, lines: &[Line], resource: &Resource) {
             .map(|line| json!({ "name": line.name, "value": line.value, "because": line.because }))
             .collect::<Vec<_>>(),
     });
+    if let Some(consent) = consent {
+        value["consent"] = consent.into();
+    }
     context.out.show(&value, || {
         let rows = lines.iter().map(|line| {
             let value = line.value.as_str().map_or_else(|| line.value.to_string(), str::to_owned);
             vec![line.name.clone(), value, line.because.clone()]
         });
-        table(&["claim", "value", "because"], rows.collect(), "")
+        let claims = table(&["claim", "value", "because"], rows.collect(), "");
+        consent.map_or_else(|| claims.clone(), |consent| format!("{claims}\n\nConsent: {consent}"))
     });
-}
-
-/// What the reasons are told from.
-struct Story<'a> {
-    issuance: &'a Issuance<'a>,
-    client: &'a Client,
-    paths: &'a MemberPaths,
-    // The issuer is not known for sure: nothing told the command the server's public URL.
-    guessed: bool,
-}
-
-impl Story<'_> {
-    fn membership(&self) -> &Membership {
-        &self.issuance.membership.1
-    }
-
-    /// A line for the claim, or one for each element where they have different reasons.
-    fn lines(&self, claim: Claim) -> Vec<Line> {
-        let resource = self.issuance.resource;
-        match claim.origin {
-            Origin::Rule(_) if claim.name == "iss" && self.guessed => {
-                let because = "a guess from the listening address: set GRANTOR_PUBLIC_URL as the server has it";
-                vec![Line { name: claim.name, value: claim.value, because: because.into() }]
-            }
-            Origin::Rule(rule) => vec![Line { name: claim.name, value: claim.value, because: rule.into() }],
-            Origin::Groups if claim.name != "groups" => {
-                let limit = resource.settings.group_limit;
-                let because = format!("more groups than the resource's limit of {limit}: the endpoint has them all");
-                vec![Line { name: claim.name, value: claim.value, because }]
-            }
-            Origin::Groups => claims::visible_groups(resource, self.membership())
-                .map(|group| {
-                    let value = match resource.settings.group_format {
-                        GroupFormat::Id => group.id.to_string(),
-                        GroupFormat::Name => group.name.clone(),
-                    };
-                    let because =
-                        format!("{} (groups: {})", self.way(self.paths.to(group.id)), resource.settings.groups);
-                    Line { name: claim.name.clone(), value: value.into(), because }
-                })
-                .collect(),
-            Origin::Roles => {
-                let roles = claim.value.as_array().cloned().unwrap_or_default();
-                roles
-                    .into_iter()
-                    .map(|role| {
-                        let is_this = |held: &(_, String)| held.0 == resource.id && role == held.1.as_str();
-                        let giving = self.membership().groups.iter().filter(|group| group.roles.iter().any(is_this));
-                        let because = giving.map(|group| self.by_group(&group.name, self.paths.to(group.id)));
-                        let because = because.collect::<Vec<_>>().join("; ");
-                        Line { name: claim.name.clone(), value: role.clone(), because }
-                    })
-                    .collect()
-            }
-            Origin::GroupClaim => {
-                let setting = self.membership().groups.iter().filter_map(|group| {
-                    let (_, value) = group.claims.iter().find(|(name, _)| *name == claim.name)?;
-                    Some(format!("{} sets {value}", self.by_group(&group.name, self.paths.to(group.id))))
-                });
-                let because = setting.collect::<Vec<_>>().join("; ");
-                vec![Line { name: claim.name.clone(), value: claim.value, because }]
-            }
-        }
-    }
-
-    fn by_group(&self, name: &str, path: &[String]) -> String {
-        format!("group {name}: {}", self.way(path))
-    }
-
-    fn way(&self, path: &[String]) -> String {
-        let client = &self.client.client_id;
-        match path {
-            [] => "membership changed meanwhile".into(),
-            path => format!("{client} > {}", path.join(" > ")),
-        }
-    }
 }

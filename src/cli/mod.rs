@@ -15,6 +15,7 @@ mod quickstart;
 mod resource;
 mod secret;
 mod serve;
+mod story;
 mod tenant;
 mod token;
 mod user;

@@ -9,20 +9,23 @@ use super::{resource, secret};
 use crate::app::App;
 use crate::config::{Config, ListenFlags};
 use crate::grants::client_credentials::GRANT;
+use crate::grants::{authorization_code, refresh_token};
 use crate::keys::seal::write_private;
 use crate::server::tls;
-use crate::store::clients::{ClientParts, NewClient};
+use crate::store::clients::{Client, ClientParts, NewClient};
 use crate::store::groups::Group;
 use crate::store::members::Member;
 use crate::store::resources::{Resource, ResourceParts, ResourceSettings};
 use crate::store::tenants::Tenant;
+use crate::store::users::{NewUser, User};
 use crate::types::alg::Alg;
 use crate::types::clock::Clock;
-use crate::types::id::{ClientOid, GroupId, MemberId};
-use crate::types::name::ClientId;
+use crate::types::email::Email;
+use crate::types::id::{ClientOid, GroupId, MemberId, UserId};
+use crate::types::name::{ClientId, DisplayName, UserName};
 use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
 use crate::types::random::Random;
-use crate::types::secret::{CLIENT_SECRET_PREFIX, Secret};
+use crate::types::secret::{CLIENT_SECRET_PREFIX, Secret, SecretHash};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -35,6 +38,11 @@ const ROLE: &str = "Kafka.User";
 const OUTER_GROUP: &str = "kafka-rest";
 /// The group inside it that the client is in, so that a nested membership is seen.
 const INNER_GROUP: &str = "data-engineers";
+
+/// A person, member of the inner group and owner of the outer one.
+const PERSON: &str = "alice";
+/// A public client by which people sign in.
+const APP: &str = "quickstart-app";
 
 /// The file in the keys folder that keeps the example's secrets, so that a second run prints the same lines.
 const CREDENTIALS_FILE: &str = "quickstart.json";
@@ -62,6 +70,9 @@ struct Credentials {
     client_secret: String,
     serving_client_id: String,
     serving_client_secret: String,
+    /// Of the example's person; made later where an older version wrote the file.
+    #[serde(default)]
+    password: String,
     /// Everything stands: what an operator took apart since is left apart.
     complete: bool,
 }
@@ -75,6 +86,7 @@ impl Credentials {
             client_secret: secret(),
             serving_client_id: id(),
             serving_client_secret: secret(),
+            password: Secret::generate("", random).expose().to_owned(),
             complete: false,
         }
     }
@@ -159,6 +171,19 @@ async fn set_up(context: &Context, keys: &Path) -> Result<Credentials, CliError>
     wire |= ensure_client(context, &tenant, ("quickstart", id, secret), None).await?;
     let (id, secret) = (&credentials.serving_client_id, &mut credentials.serving_client_secret);
     ensure_client(context, &tenant, ("kafka-rest-proxy", id, secret), Some(&resource)).await?;
+    if credentials.password.is_empty() && context.app.store.find_user(tenant.id, PERSON).await?.is_none() {
+        Secret::generate("", &context.app.random).expose().clone_into(&mut credentials.password);
+        credentials.write(&path)?;
+    }
+    let app = ensure_app(context, &tenant).await?;
+    let (alice, is_new) = ensure_person(context, &tenant, &mut credentials.password).await?;
+    if is_new || !credentials.complete {
+        let (store, now) = (&context.app.store, context.now());
+        store.add_member(tenant.id, &inner, Member::Subject(MemberId::User(alice.id)), now).await?;
+        store.add_owner(tenant.id, &outer, MemberId::User(alice.id), now).await?;
+        let allowed = permissions(context, tenant.id, &[format!("{RESOURCE}/{SCOPE}")]).await?;
+        store.allow_scopes(tenant.id, &app, &allowed.scopes, now).await?;
+    }
     if wire {
         let (store, now) = (&context.app.store, context.now());
         let client = context.find_client(tenant.id, &credentials.client_id).await?;
@@ -242,9 +267,60 @@ async fn ensure_client(
     Ok(true)
 }
 
+/// A public client as people start it on their own machines: it signs them in and listens on loopback.
+async fn ensure_app(context: &Context, tenant: &Tenant) -> Result<Client, CliError> {
+    let store = &context.app.store;
+    if let Some(client) = store.find_client(tenant.id, APP).await? {
+        return Ok(client);
+    }
+    let parts = ClientParts {
+        add_grants: [authorization_code::GRANT.name, refresh_token::GRANT.name].map(str::to_owned).into(),
+        add_redirect_uris: vec!["http://localhost".parse()?, "http://127.0.0.1".parse()?],
+        ..ClientParts::default()
+    };
+    let new = NewClient {
+        oid: ClientOid::from(context.app.random.uuid_v7(&context.app.clock)),
+        client_id: &APP.parse()?,
+        public: true,
+        name: &"Quickstart app".parse()?,
+        parts: &parts,
+        allowed: &[],
+        secret: None,
+    };
+    store.create_client(tenant.id, &new, context.now()).await?;
+    context.find_client(tenant.id, APP).await
+}
+
+/// Makes the example's person unless there is one of that name; answers whether it is new. A password that an operator
+/// changed since is not ours to print or to change back.
+async fn ensure_person(context: &Context, tenant: &Tenant, password: &mut String) -> Result<(User, bool), CliError> {
+    let store = &context.app.store;
+    let username: UserName = PERSON.parse()?;
+    if let Some((user, hash)) = store.find_credentials(tenant.id, &username).await? {
+        let known = Secret::from(password.clone());
+        if !hash.is_some_and(|hash| hash.verify(&known)) {
+            password.clear();
+        }
+        return Ok((user, false));
+    }
+    let id = UserId::from(context.app.random.uuid_v7(&context.app.clock));
+    let hash = SecretHash::argon2id(&Secret::from(password.clone()), &context.app.random);
+    let display_name: DisplayName = "Alice Example".parse()?;
+    let email: Email = "alice@example.com".parse()?;
+    let new = NewUser {
+        id,
+        username: &username,
+        display_name: Some(&display_name),
+        email: Some(&email),
+        password: Some(&hash),
+    };
+    store.create_user(tenant.id, &new, context.now()).await?;
+    Ok((context.find_user(tenant.id, PERSON).await?, true))
+}
+
 /// Prints everything that a newcomer pastes next.
 fn announce(context: &Context, credentials: &Credentials, ca_file: Option<PathBuf>) {
-    let Credentials { client_id, client_secret, serving_client_id, serving_client_secret, .. } = credentials;
+    let Credentials { client_id, client_secret, serving_client_id, serving_client_secret, password, .. } = credentials;
     let base = format!("{}/default", context.app.public_url);
     let curl = match &ca_file {
         Some(path) => format!("curl --cacert '{}'", path.display()),
@@ -275,8 +351,16 @@ fn announce(context: &Context, credentials: &Credentials, ca_file: Option<PathBu
             "introspection_endpoint": format!("{base}/oauth2/v2.0/introspect"),
             "jwks_uri": format!("{base}/discovery/v2.0/keys"),
             "revocation_endpoint": format!("{base}/oauth2/v2.0/revoke"),
+            "app_client_id": APP,
+            "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
+            "account": format!("{base}/account"),
+            "username": PERSON,
+            "password": password,
             "curl": { "token": token, "introspect": introspect, "jwks": jwks, "revoke": revoke },
         });
+        if password.is_empty() {
+            value.as_object_mut().and_then(|members| members.remove("password"));
+        }
         if let Some(path) = &ca_file {
             value["ca_file"] = path.display().to_string().into();
         }
@@ -305,12 +389,18 @@ Fetch the keys that verify it:
 Revoke it:
 {revoke}
 
+Sign in as a person: {base}/account
+Username       {PERSON}
+Password       {shown}
+Applications that sign people in are public clients with a loopback address; this one is there: {APP}
+
 From another terminal, in this folder:
   {program} explain --client {client_id} --scope {RESOURCE}/.default
   {program} --help
 
 Stop with Ctrl-C. A second run keeps all data and prints the same lines.",
         url = context.app.public_url,
+        shown = if password.is_empty() { "(changed since)" } else { password },
         // As it was called: after 'cargo run' it is not on the path.
         program = std::env::args().next().unwrap_or_else(|| "grantor".into()),
     ));

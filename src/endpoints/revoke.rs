@@ -1,10 +1,13 @@
 //! Token revocation (RFC 7009).
 
 use crate::app::App;
+use crate::client_auth::AuthenticatedClient;
 use crate::error::{OAuthError, reason};
 use crate::extract::form::PostedForm;
 use crate::extract::tenant::TenantPath;
+use crate::store::tenants::Tenant;
 use crate::tokens::verify::{self, Read};
+use crate::types::refresh_token::RefreshToken;
 use axum::extract::State;
 use axum::http::StatusCode;
 use std::sync::Arc;
@@ -20,6 +23,9 @@ pub async fn post(State(app): State<Arc<App>>, path: TenantPath, posted: PostedF
     let caller = posted.authenticate(&app, tenant).await?;
     let token = posted.form.get("token").ok_or_else(|| OAuthError::from(reason::PARAMETER_MISSING).about("token"))?;
     let now = app.clock.now();
+    if let Ok(token) = token.parse::<RefreshToken>() {
+        return revoke_refresh_token(&app, tenant, &caller, token).await;
+    }
     let ring = app.key_ring(tenant.id).await?;
     match verify::read(&ring, token, now) {
         // §2.2: a token that is not known is as good as revoked.
@@ -38,4 +44,23 @@ pub async fn post(State(app): State<Arc<App>>, path: TenantPath, posted: PostedF
             Ok(StatusCode::OK)
         }
     }
+}
+
+/// §2.1: with a refresh token falls the whole authorization, access tokens included. One that was used up belongs to it
+/// like the newest.
+async fn revoke_refresh_token(
+    app: &App,
+    tenant: &Tenant,
+    caller: &AuthenticatedClient,
+    token: RefreshToken,
+) -> Result<StatusCode, OAuthError> {
+    let found = app.store.find_refresh_token(tenant.id, token.grant(), (token.hash(), token.family())).await?;
+    let Some(found) = found else { return Ok(StatusCode::OK) };
+    if found.authorization.client != caller.client().oid {
+        return Err(reason::TOKEN_OF_OTHER_CLIENT.into());
+    }
+    if app.store.revoke_grant(found.authorization.id, app.clock.now()).await? {
+        metrics::counter!("grantor_revocations_total").increment(1);
+    }
+    Ok(StatusCode::OK)
 }

@@ -78,6 +78,7 @@ fn show(app: &App, response: &mut Response, error: &OAuthError, trace_id: &str) 
 fn error_page(app: &App, error: &OAuthError, trace_id: &str) -> ErrorPage {
     let frame = Frame::new(&app.random);
     let t = &frame.t.error;
+    let text = error.reason().text;
     let (title, hint) = match error.reason().status {
         404 => (t.title_not_found, t.hint_application),
         500.. => (t.title_unavailable, t.hint_retry),
@@ -85,7 +86,7 @@ fn error_page(app: &App, error: &OAuthError, trace_id: &str) -> ErrorPage {
     };
     ErrorPage {
         title: title.to_owned(),
-        message: error.reason().text.to_owned(),
+        message: error.detail().map_or_else(|| text.to_owned(), |detail| format!("{text} ({detail})")),
         error: error.reason().error.to_owned(),
         code: error.reason().code,
         trace_id: trace_id.to_owned(),
