@@ -52,7 +52,7 @@ async function redeem(sent, answer) {
   const tokens = await ask(sent.client, {
     grant_type: 'authorization_code',
     code: answer.code,
-    redirect_uri: site.redirectUri,
+    redirect_uri: sent.redirect_uri ?? site.redirectUri,
     code_verifier: sent.verifier,
   });
   assert.equal(tokens.status, 200, JSON.stringify(tokens));
@@ -148,6 +148,24 @@ const tests = {
     await person.allow();
     await person.arrivedAt(site);
     await redeem(again, (await site.next()).query);
+  },
+
+  'the person and the application of the quickstart': async () => {
+    const person = await chromium.person();
+    const app = { client_id: made.app_client_id };
+    // Any port will do, for a program on the person's own machine.
+    const redirect_uri = site.origin;
+    const sent = { ...request(app, { redirect_uri, scope: `openid ${made.scope}` }), redirect_uri };
+    await person.open(sent.url);
+    await person.signIn(made);
+    await person.allow();
+    await person.arrivedAt(site);
+    const tokens = await redeem(sent, (await site.next()).query);
+    const { groups, preferred_username } = claims(tokens.access_token);
+    assert.deepEqual([preferred_username, groups.toSorted()], [made.username, made.groups.toSorted()]);
+    await person.open(made.account);
+    await person.page.getByRole('link', { name: 'kafka-rest' }).click();
+    await person.at('grantor-group');
   },
 
   'a redirect URI that is not registered leads nowhere': async () => {

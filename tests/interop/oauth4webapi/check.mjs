@@ -50,7 +50,7 @@ async function redeem(as, client, authentication, sent) {
     as, client, authentication, parameters, site.redirectUri, sent.verifier,
   );
   const checks = { expectedNonce: sent.nonce, maxAge: sent.maxAge, requireIdToken: true };
-  const tokens = await oauth.processAuthorizationCodeResponse(as, client, response.clone(), checks);
+  const tokens = await oauth.processAuthorizationCodeResponse(as, client, response, checks);
   await oauth.validateApplicationLevelSignature(as, response);
   return tokens;
 }
@@ -116,7 +116,11 @@ const tests = {
     assert.throws(altered((query) => query.delete('iss')), /iss/);
     assert.throws(altered((query) => query.set('state', 'another')), /state/);
     const basic = oauth.ClientSecretBasic(client_secret);
-    await assert.rejects(redeem(as, { client_id }, oauth.ClientSecretBasic('wrong'), sent), /invalid_client|authentication/i);
+    await assert.rejects(redeem(as, { client_id }, oauth.ClientSecretBasic('wrong'), sent), (error) => {
+      assert.ok(error instanceof oauth.WWWAuthenticateChallengeError, error);
+      assert.deepEqual([error.status, error.cause[0].scheme], [401, 'basic']);
+      return true;
+    });
     const tokens = await redeem(as, { client_id }, basic, sent);
     assert.equal(oauth.getValidatedIdTokenClaims(tokens).nonce, sent.nonce);
   },
