@@ -2,14 +2,13 @@
 // gave them, sign in and answer what is asked, as GRANTOR_PERSON says in JSON: url, username, password, allow.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const PROGRAMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const PROGRAM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 // Nothing is to be asked of the world outside.
 const FLAGS = [
@@ -27,9 +26,7 @@ const PATIENCE = 30_000;
 
 export class Chromium {
   static async start() {
-    const executablePath = PROGRAMS.find((path) => path && existsSync(path));
-    assert.ok(executablePath, 'there is no Chromium; CHROMIUM may name one');
-    return new Chromium(await chromium.launch({ executablePath, args: FLAGS }));
+    return new Chromium(await chromium.launch({ executablePath: PROGRAM, args: FLAGS }));
   }
 
   constructor(browser) {
