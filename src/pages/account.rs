@@ -13,6 +13,7 @@ use crate::store::consents::Consent;
 use crate::store::sessions::Session;
 use crate::types::clock::format_time;
 use crate::types::id::SessionId;
+use crate::types::scope::OPENID_SCOPES;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -164,6 +165,14 @@ pub async fn withdraw(
     visit.show_account(&session, Some(texts::ENGLISH.account.consent_withdrawn)).await
 }
 
+/// As the consent page has them: first what it may know of the person, from the least on.
+fn in_order(consents: &[Consent]) -> Vec<&Consent> {
+    let place = |consent: &Consent| OPENID_SCOPES.iter().position(|scope| *scope == consent.value);
+    let mut ordered: Vec<&Consent> = consents.iter().collect();
+    ordered.sort_by_key(|consent| (!consent.resource.uuid().is_nil(), consent.resource.uuid(), place(consent)));
+    ordered
+}
+
 impl Visit<'_> {
     async fn show_account(&self, session: &Session, notice: Option<&str>) -> Result<Response, OAuthError> {
         let (tenant, user) = (&*self.path.tenant, &session.user);
@@ -199,7 +208,7 @@ impl Visit<'_> {
             consents: consents
                 .into_iter()
                 .map(|given| ConsentLine {
-                    permissions: given.consents.iter().map(words).collect(),
+                    permissions: in_order(&given.consents).into_iter().map(words).collect(),
                     client: given.name,
                     client_id: given.client_id,
                     since: format_time(given.since),

@@ -118,7 +118,9 @@ pub async fn post(
         Some("remove") => visit.remove(&group, &posted.form).await?,
         _ => Said::default(),
     };
-    tracing::info!(tenant = %tenant.name, group = %group.name, owner = %session.user.id, "an owner changed a group");
+    if said.notice.is_some() {
+        tracing::info!(tenant = %tenant.name, group = %group.name, owner = %session.user.id, "an owner changed a group");
+    }
     visit.show_group(&group, said).await
 }
 
