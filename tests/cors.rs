@@ -61,7 +61,8 @@ async fn a_page_of_a_registered_origin_may_call_and_read() {
 #[tokio::test]
 async fn a_page_of_another_origin_may_not() {
     let test = with_page().await;
-    for origin in ["https://evil.example.com", "https://spa.example.com.evil.example", "http://spa.example.com", "null"] {
+    for origin in ["https://evil.example.com", "https://spa.example.com.evil.example", "http://spa.example.com", "null"]
+    {
         for (method, path) in SHARED {
             for reply in [preflight(&test, method, path, origin).await, ask(&test, method, path, origin).await] {
                 assert_eq!(reply.header("access-control-allow-origin"), "", "{origin} {path}");

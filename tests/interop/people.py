@@ -1,5 +1,6 @@
 """People who sign in at a real Chromium, and the clients' own web servers to which they come back."""
 
+import _thread
 import http.server
 import json
 import os
@@ -43,6 +44,11 @@ class Person:
             subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         )
 
+    def _watch(self):
+        """A program that waits for its browser would wait for ever when the person gave up."""
+        if self._at_work[-1].wait() != 0:
+            _thread.interrupt_main()
+
     def finish(self):
         """Waits for what was started; hands back what the person saw in the end, as `url` and `text`."""
         working = self._at_work.pop()
@@ -66,6 +72,7 @@ class Person:
         class Controller(webbrowser.BaseBrowser):
             def open(self, url, new=0, autoraise=True):
                 person.start(url, allow)
+                threading.Thread(target=person._watch, daemon=True).start()
                 return True
 
         webbrowser.register("person", None, Controller("person"), preferred=True)

@@ -246,6 +246,12 @@ const tests = {
     await person.open(at('/account'));
     await person.at('grantor-account');
     for (const text of ['Ann Lee', 'ann@example.com', 'Chrome on Linux', 'This browser', 'Web shop', 'See your orders']) await person.sees(text);
+    assert.deepEqual(await person.page.locator('.bullets li').allInnerTexts(), [
+      'Know who you are',
+      'See your name',
+      'Keep access while you are away, until you withdraw it',
+      'See your orders',
+    ]);
     await person.page.locator('.withdraw').click();
     await person.sees('The application has no access any more.');
     assert.equal(await person.page.locator('.withdraw').count(), 0);
@@ -384,6 +390,47 @@ const tests = {
     await redeem(sent, Object.fromEntries(new URLSearchParams(fragment)));
   },
 
+  'a web page fetches its own tokens, from its own origin only': async () => {
+    const page = await newClient('Page', '--public', '--redirect-uri', site.redirectUri, '--cors-origin', site.origin);
+    const person = await chromium.person();
+    const sent = request(page);
+    await person.open(sent.url);
+    await person.signIn(await newUser());
+    await person.allow();
+    await person.arrivedAt(site);
+    const { code } = (await site.next()).query;
+    // As the script of the page that the browser shows: what the server does not let it read, it does not get.
+    const fetched = (url, options) =>
+      person.page.evaluate(
+        ([address, init]) => fetch(address, init).then((answer) => answer.json()).catch((error) => error.name),
+        [url, options],
+      );
+    const post = (parameters) =>
+      fetched(at('/oauth2/v2.0/token'), {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ client_id: page.client_id, ...parameters }).toString(),
+      });
+    const tokens = await post({
+      grant_type: 'authorization_code',
+      code,
+      redirect_uri: site.redirectUri,
+      code_verifier: sent.verifier,
+    });
+    assert.ok(tokens.access_token, JSON.stringify(tokens));
+    const userinfo = () =>
+      fetched(at('/oauth2/v2.0/userinfo'), { headers: { Authorization: `Bearer ${tokens.access_token}` } });
+    assert.equal((await userinfo()).sub, claims(tokens.id_token).sub);
+    assert.equal((await post({ grant_type: 'authorization_code', code: 'guessed' })).error, 'invalid_grant');
+
+    const elsewhere = await Client.start();
+    await person.open(elsewhere.origin);
+    assert.equal(await userinfo(), 'TypeError');
+    assert.equal(await post({ grant_type: 'refresh_token', refresh_token: tokens.refresh_token }), 'TypeError');
+    await person.open(site.origin);
+    assert.equal((await userinfo()).sub, claims(tokens.id_token).sub);
+  },
+
   'with the keyboard alone': async () => {
     const user = await newUser();
     const group = await newGroup(user);
@@ -476,6 +523,26 @@ const tests = {
     await person.open(again.url);
     await person.arrivedAt(site);
     await redeem(again, (await site.next()).query);
+  },
+
+  'no other site shows our pages inside its own': async () => {
+    const person = await chromium.person();
+    const framed = async (url) => {
+      await person.open(site.origin);
+      await person.page.evaluate((address) => {
+        const frame = document.createElement('iframe');
+        frame.src = address;
+        return new Promise((resolve) => {
+          frame.onload = resolve;
+          document.body.append(frame);
+        });
+      }, url);
+      return person.page.frames()[1].url();
+    };
+    assert.equal(await framed(site.redirectUri), site.redirectUri);
+    for (const url of [at('/account'), request().url]) assert.equal(await framed(url), 'chrome-error://chromewebdata/');
+    assert.ok(person.violations.every((what) => what.includes('frame-ancestors')), person.violations);
+    person.violations = [];
   },
 
   'a page that breaks its policy would be noticed': async () => {
