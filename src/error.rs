@@ -182,9 +182,11 @@ pub mod reason {
         /// The gateway asks for it.
         GATEWAY_GROUP = 7005 403 "access_denied" "The subject of the token is not in a group that this route requires.";
         /// The gateway's address is wrong.
-        GATEWAY_TENANT = 7006 403 "access_denied" "There is no such tenant, or it is disabled.";
+        GATEWAY_ADDRESS = 7006 403 "access_denied" "The gateway asks an address or a tenant that is not there, or is disabled.";
         /// A defect of ours; gateways know no answer but this one.
         GATEWAY_FAILED = 7007 503 "temporarily_unavailable" "The check could not be made; try again shortly.";
+        /// `grantor guard`: what it knows has run out.
+        GUARD_BLIND = 7008 503 "temporarily_unavailable" "The guard cannot ask the server; try again shortly.";
         /// The same request may succeed later.
         DATABASE_UNAVAILABLE = 9001 503 "temporarily_unavailable" "The server cannot reach its database; try again shortly.";
         /// A defect of ours.

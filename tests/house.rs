@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["error", "telemetry"],
     &["app"],
     &["guessing", "gateway"],
-    &["extract", "client_auth", "tokens"],
+    &["guard", "extract", "client_auth", "tokens"],
     &["grants", "login", "authorization", "sweep"],
     &["endpoints", "pages"],
     &["server"],

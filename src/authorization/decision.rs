@@ -59,7 +59,8 @@ pub fn next(request: &AuthorizationRequest, situation: Situation<'_>) -> Result<
 }
 
 fn must_sign_in(request: &AuthorizationRequest, session: &Session, situation: Situation<'_>) -> bool {
-    let too_old = request.max_age.is_some_and(|max_age| situation.now - session.auth_time > max_age);
+    // OpenID Connect Core §3.1.2.1: 0 is the same as prompt=login, within the second of the login too.
+    let too_old = request.max_age.is_some_and(|max_age| max_age == 0 || situation.now - session.auth_time > max_age);
     let another = situation.expected.is_some_and(|expected| expected != session.user.id.to_string());
     let is_this = |hint: &str| {
         let hint = hint.to_lowercase();

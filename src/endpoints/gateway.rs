@@ -12,6 +12,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Any method, with whatever follows in the path; the body is never read.
@@ -24,11 +25,7 @@ pub async fn check(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, OAuthError> {
-    let headers: Vec<(String, String)> = headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-        .collect();
-    let query = query.unwrap_or_default();
+    let (headers, query) = (headers_of(&headers), query.unwrap_or_default());
     let shown = Shown { headers: &headers, query: &query };
     decide(&app, path, shown).await.map_err(for_gateways)
 }
@@ -74,16 +71,28 @@ async fn allow(app: &App, tenant: &Tenant, token: &str, shown: Shown<'_>) -> Res
         }
     }
     required.check(&token.claims)?;
+    Ok(allowed(&token.claims))
+}
+
+/// The headers of a request by lower-case name.
+pub fn headers_of(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+/// Exactly 200 with a length, and who it is in headers.
+pub fn allowed(claims: &Map<String, Value>) -> Response {
     let mut response = ([(CONTENT_TYPE, "application/json")], "{}").into_response();
-    for (name, value) in gateway::identity(&token.claims) {
+    for (name, value) in gateway::identity(claims) {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             response.headers_mut().insert(HeaderName::from_static(name), value);
         }
     }
-    Ok(response)
+    response
 }
 
-fn for_gateways(error: OAuthError) -> OAuthError {
+/// The same refusal in one of the words that every gateway knows.
+pub fn for_gateways(error: OAuthError) -> OAuthError {
     let because = |reason: &'static crate::error::Reason| {
         let cause = error.cause().unwrap_or(error.reason().text).to_owned();
         OAuthError::from(reason).because(cause)
@@ -91,6 +100,6 @@ fn for_gateways(error: OAuthError) -> OAuthError {
     match error.reason().status {
         401 | 403 | 503 => error,
         500.. => because(reason::GATEWAY_FAILED),
-        _ => because(reason::GATEWAY_TENANT),
+        _ => because(reason::GATEWAY_ADDRESS),
     }
 }

@@ -168,7 +168,7 @@ impl Visit<'_> {
         match (step, answer) {
             (Step::SelectAccount, _) => self.ask_for_account(request, form, &session),
             (_, Answer::Deny) => Err(reason::CONSENT_DENIED.into()),
-            (Step::Consent, Answer::Approve(seen)) if seen == digest(request) => {
+            (Step::Consent, Answer::Approve(seen)) if seen == digest(request, &session) => {
                 let consents = decision::asked(&request.authorized);
                 self.deliver(authorization::issue_code(self.app, tenant, request, (&session, &consents)).await?)
             }
@@ -274,7 +274,7 @@ impl Visit<'_> {
             unverified: request.client.public && !request.redirect.is_claimed(),
             action: self.at("/consent"),
             csrf: self.browser.form_token(),
-            then: format!("{}?{}", digest(request), form.query_without(&[])),
+            then: format!("{}?{}", digest(request, session), form.query_without(&[])),
             permissions: permissions(&frame.t.consent, &resources, (&asked, remembered)),
             switch: self.switch(form),
             frame,
@@ -330,9 +330,10 @@ fn targets(request: Option<&AuthorizationRequest>) -> Vec<String> {
     request.into_iter().flat_map(|request| [request.redirect.uri().to_owned(), "https:".to_owned()]).collect()
 }
 
-/// What a consent page showed, in short: what is approved later must be the same, whatever an operator changed since.
-fn digest(request: &AuthorizationRequest) -> String {
-    let mut text = request.client.oid.to_string();
+/// What a consent page showed, in short: what is approved later must be the same, whatever an operator changed since
+/// and whoever signed in meanwhile in another window.
+fn digest(request: &AuthorizationRequest, session: &Session) -> String {
+    let mut text = format!("{} {}", session.user.id, request.client.oid);
     for consent in decision::asked(&request.authorized) {
         text.push_str(&format!(" {} {}", consent.resource, consent.value));
     }

@@ -1,6 +1,7 @@
 //! Every path in one table.
 
-use super::{cors, layers};
+use super::cors;
+use super::layers::{self, Finish};
 use crate::app::App;
 use crate::endpoints::{
     authorize, gateway, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token, userinfo,
@@ -69,7 +70,13 @@ pub fn router(app: Arc<App>) -> Router {
         }
         router = Router::new().nest(&prefix, router.clone()).merge(router);
     }
-    router.fallback(nothing_here).layer(middleware::from_fn_with_state(app.clone(), layers::finish)).with_state(app)
+    let finish = Finish {
+        clock: app.clock.clone(),
+        random: app.random.clone(),
+        // Not for loopback names: a browser would remember it for everything else that runs there.
+        strict_transport: app.public_url.is_https() && !app.public_url.is_loopback(),
+    };
+    router.fallback(nothing_here).layer(middleware::from_fn_with_state(finish, layers::finish)).with_state(app)
 }
 
 /// A route that web pages of registered origins may call.

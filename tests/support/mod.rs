@@ -3,8 +3,11 @@
 //!
 //! `GRANTOR_TEST_DATABASE` names a PostgreSQL server to run on; without it each test has a SQLite file.
 
+pub mod answers;
 pub mod browser;
 pub mod cli;
+pub mod people;
+pub mod status;
 
 use axum::Router;
 use axum::body::Body;
