@@ -26,7 +26,10 @@ async fn a_rotated_key_is_announced_and_signs_a_day_later() {
         &["key", "retire", "--", new["kid"].as_str().unwrap()],
         &["announced", "grantor key rotate --alg RS256 --now"],
     );
-    cli.refused(&["key", "retire", "--", old["kid"].as_str().unwrap()], &["signing", "grantor key rotate --alg RS256 --now"]);
+    cli.refused(
+        &["key", "retire", "--", old["kid"].as_str().unwrap()],
+        &["signing", "grantor key rotate --alg RS256 --now"],
+    );
     assert_eq!(cli.json(&words("key retire --alg RS256"))["retired"], json!([]));
 }
 
