@@ -119,6 +119,14 @@ pub async fn get(State(app): State<Arc<App>>, path: TenantPath, browser: Browser
     }
 }
 
+/// Where a form's address leads without the form: to the account.
+///
+/// # Errors
+/// None that parsing lets through.
+pub async fn instead(State(app): State<Arc<App>>, path: TenantPath) -> Result<Response, OAuthError> {
+    visit::see_other(&Then::Account.path(&path.base(&app)))
+}
+
 /// Ends one of the person's sessions (`POST /account/sessions`).
 ///
 /// # Errors

@@ -9,7 +9,10 @@ use crate::endpoints::{
 use crate::error::{OAuthError, reason};
 use crate::pages::{account, consent, group, home, login, logout};
 use axum::Router;
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
 use axum::middleware;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use std::sync::Arc;
 
@@ -20,8 +23,9 @@ type Row = (&'static str, fn(&Arc<App>) -> MethodRouter<Arc<App>>);
 const TENANT_PATHS: &[Row] = &[
     ("/oauth2/v2.0/authorize", |_| page(get(authorize::get).post(authorize::post).fallback(only_get_and_post))),
     ("/oauth2/v2.0/logout", |_| page(get(logout::get).post(logout::post).fallback(only_get_and_post))),
-    ("/login", |_| page(post(login::post).fallback(only_post))),
-    ("/consent", |_| page(post(consent::post).fallback(only_post))),
+    // Who reloads after a form comes here by GET.
+    ("/login", |_| page(get(account::instead).post(login::post).fallback(only_get_and_post))),
+    ("/consent", |_| page(get(account::instead).post(consent::post).fallback(only_get_and_post))),
     ("/account", |_| page(get(account::get).fallback(only_get))),
     ("/account/sessions", |_| page(post(account::end_session).fallback(only_post))),
     ("/account/consents", |_| page(post(account::withdraw).fallback(only_post))),
@@ -94,8 +98,12 @@ fn page(route: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
     route.layer(middleware::map_response(layers::for_people))
 }
 
-async fn nothing_here() -> OAuthError {
-    reason::NOT_FOUND.into()
+/// JSON for programs, a page for whoever says that they read pages.
+async fn nothing_here(headers: HeaderMap) -> Response {
+    let reads_pages =
+        headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|a| a.contains("text/html"));
+    let response = OAuthError::from(reason::NOT_FOUND).into_response();
+    if reads_pages { layers::for_people(response).await } else { response }
 }
 
 async fn only_post() -> OAuthError {
