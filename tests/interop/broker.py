@@ -101,7 +101,7 @@ class Broker:
         try:
             self._start(listeners)
             self._peer = Peer(self._java("peer", "Peer"))
-            self._ask("topic", {}, "internal", TOPIC)
+            self.make_topic(TOPIC)
         except BaseException:
             self.show_log()
             self.close()
@@ -183,10 +183,13 @@ class Broker:
         self._ask("keep", properties, listener, TOPIC, name)
         return lambda: self._ask("send", properties, listener, TOPIC, name)
 
+    def make_topic(self, topic):
+        self._ask("topic", {}, "internal", topic)
+
     def topic_of(self, principal):
         """A new topic that only this principal may use."""
         topic = f"of-{uuid.uuid4().hex}"
-        self._ask("topic", {}, "internal", topic)
+        self.make_topic(topic)
         self._ask("allow", {}, "internal", topic, principal)
         self._ask("allow", {}, "internal", topic, "User:ANONYMOUS")
         return topic
@@ -256,21 +259,31 @@ class Peer:
         self._process.wait()
 
 
+def page():
+    return (ROOT / "docs/kafka.md").read_text()
+
+
 def block(heading, replace, place=0, language="properties"):
     """The settings that docs/kafka.md shows under a heading, with a reader's values in place of the example's."""
-    page = "\n" + (ROOT / "docs/kafka.md").read_text()
-    section = re.split(rf"\n#+ {re.escape(heading)}\n", page)[1]
-    text = section.split("\n## ")[0].split(f"```{language}\n")[1 + place].split("```")[0]
+    section = re.split(rf"(?:^|\n)#+ {re.escape(heading)}\n", page())[1].split("\n## ")[0]
+    text = section.split(f"```{language}\n")[1 + place].split("```")[0]
     for example, value in replace.items():
         assert example in text, f"the settings do not say {example}"
         text = text.replace(example, value)
     return text
 
 
+def line(command):
+    """The arguments of a line that begins with `grantor`."""
+    program, *arguments = shlex.split(command)
+    assert program == "grantor", command
+    return arguments
+
+
 def directory(server):
     """Runs the commands that docs/kafka.md begins with; hands back the secret of the client `orders`."""
-    lines = block("Apache Kafka", {}, language="sh").splitlines()
-    made = [server.place.cli(*shlex.split(line)[1:]) for line in lines]
+    commands = block("Apache Kafka", {}, language="sh").splitlines()
+    made = [server.place.cli(*line(command)) for command in commands]
     await_client(server, "orders", made[-1]["client_secret"])
     return made[-1]["client_secret"]
 

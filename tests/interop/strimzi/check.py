@@ -1,0 +1,153 @@
+"""Strimzi's OAuth for Kafka: a broker that checks tokens with our keys, and one that asks us about each."""
+
+import contextlib
+import types
+
+from broker import RESOURCE, Broker, ask, block, client, directory, line, main, page
+from starter import Server
+
+SECTION = "Strimzi"
+OTHER = "https://other.example.com"
+BUILDER = "principal.builder.class=io.strimzi.kafka.oauth.server.OAuthKafkaPrincipalBuilder\n"
+
+# As the page says.
+MEMBERS = """oauth.custom.claim.check="'kafka-users' in @.groups\""""
+
+# The places of the page's blocks.
+KEYS, ASKING, CLIENT = range(3)
+
+
+def server_properties(server, name, place, **replace):
+    """The lines of the page for the broker, for a listener of this name."""
+    lines = block(SECTION, {"https://login.example.com": server.made["public_url"], **replace}, place)
+    assert lines.startswith(BUILDER)
+    return lines.replace(BUILDER, "").replace("listener.name.clients.", f"listener.name.{name}.")
+
+
+@contextlib.contextmanager
+def setting():
+    with Server() as server:
+        grantor = server.place.cli
+        secret = directory(server)
+        grantor("resource", "create", OTHER)
+        asking = {"BROKER_SECRET": grantor(*line(block(SECTION, {}, language="sh")))["client_secret"]}
+        grantor("group", "create", "kafka-users")
+        grantor("group", "add", "kafka-users", "--client", "orders")
+        assert f"`{MEMBERS}`" in page()
+        both = client(server, "both", "--allow", f"{RESOURCE}/.default", "--allow", f"{OTHER}/.default")
+        end = 'oauth.groups.claim="$.groups";'
+        listeners = {
+            "keys": server_properties(server, "keys", KEYS),
+            "anybody": server_properties(server, "anybody", KEYS, **{'check.audience="true"': 'check.audience="false"'}),
+            "asking": server_properties(server, "asking", ASKING, **asking),
+            "members": server_properties(server, "members", KEYS, **{end: f"{end[:-1]} {MEMBERS};"}),
+            "objects": server_properties(server, "objects", KEYS, **{'claim="sub"': 'claim="oid"'}),
+        }
+        listeners["keys"] += f"{BUILDER}authorizer.class.name=GroupAuthorizer\n"
+        with Broker(listeners) as broker:
+            yield types.SimpleNamespace(server=server, broker=broker, secret=secret, both=both)
+
+
+def client_properties(made, secret=None, **replace):
+    """The lines of the page for a client."""
+    replace = {
+        "https://login.example.com": made.server.made["public_url"],
+        "SASL_SSL": "SASL_PLAINTEXT",
+        "CLIENT_SECRET": secret or made.secret,
+        **replace,
+    }
+    return block(SECTION, replace, CLIENT)
+
+
+def with_token(token):
+    """The lines for a client that has its token already."""
+    return f"""
+security.protocol=SASL_PLAINTEXT
+sasl.mechanism=OAUTHBEARER
+sasl.login.callback.handler.class=io.strimzi.kafka.oauth.client.JaasClientOauthLoginCallbackHandler
+sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+    oauth.access.token="{token}";
+"""
+
+
+def the_documented_settings_work(made):
+    for listener in ("keys", "asking"):
+        made.broker.round(client_properties(made), listener)
+
+
+def the_principal_is_the_claim_of_ones_choice(made):
+    oid = made.server.place.cli("client", "show", "orders")["oid"]
+    orders, both = client_properties(made), client_properties(made, made.both, orders="both")
+    for listener, principal in (("keys", "User:orders"), ("asking", "User:orders"), ("objects", f"User:{oid}")):
+        topic = made.broker.topic_of(principal)
+        made.broker.round(orders, listener, topic)
+        told = made.broker.refusal(both, listener, topic)
+        assert "TopicAuthorizationException" in told, told
+
+
+def the_principal_has_the_groups(made):
+    made.broker.make_topic("group-kafka-users")
+    made.broker.make_topic("group-others")
+    for listener in ("keys", "asking"):
+        made.broker.round(client_properties(made), listener, "group-kafka-users")
+        told = made.broker.refusal(client_properties(made), listener, "group-others")
+        assert "TopicAuthorizationException" in told, told
+
+
+def only_members_are_let_in(made):
+    made.broker.round(client_properties(made), "members")
+    stranger = client_properties(made, made.both, orders="both")
+    made.broker.round(stranger, "keys")
+    refused_login(made, stranger, "members", "Custom claim check failed")
+
+
+def a_wrong_secret_is_refused(made):
+    told = made.broker.refusal(client_properties(made, "not-the-secret"), "keys")
+    assert "invalid_client" in told and "GRT2002" in told, told
+    assert "not-the-secret" not in told, told
+
+
+def a_token_for_another_resource_is_refused(made):
+    good = client_properties(made, made.both, orders="both")
+    wrong = client_properties(made, made.both, orders="both", **{RESOURCE: OTHER})
+    for listener, why in (("keys", "Expected audience not available"), ("asking", "Token not active")):
+        made.broker.round(good, listener)
+        refused_login(made, wrong, listener, why)
+    # Where nobody looks at the audience, it is good: so nothing else was wrong with it.
+    made.broker.round(wrong, "anybody")
+
+
+def a_changed_token_is_refused(made):
+    token = ask(made.server, "orders", made.secret)["access_token"]
+    head, payload, signature = token.split(".")
+    changed = ".".join([head, payload, signature[:20] + ("A" if signature[20] != "A" else "B") + signature[21:]])
+    for listener, why in (("keys", "Invalid token signature"), ("asking", "Token not active")):
+        made.broker.round(with_token(token), listener)
+        refused_login(made, with_token(changed), listener, why)
+
+
+def a_revoked_token_is_refused_where_we_are_asked(made):
+    token = ask(made.server, "orders", made.secret)["access_token"]
+    made.broker.round(with_token(token), "asking")
+    made.server.place.cli("token", "revoke", token)
+    refused_login(made, with_token(token), "asking", "Token not active")
+    # As the page says, our keys alone do not tell.
+    made.broker.round(with_token(token), "keys")
+
+
+def refused_login(made, properties, listener, why):
+    told = made.broker.refusal(properties, listener)
+    assert "SaslAuthenticationException" in told and why in told, told
+
+
+main(
+    setting,
+    the_documented_settings_work,
+    the_principal_is_the_claim_of_ones_choice,
+    the_principal_has_the_groups,
+    only_members_are_let_in,
+    a_wrong_secret_is_refused,
+    a_token_for_another_resource_is_refused,
+    a_changed_token_is_refused,
+    a_revoked_token_is_refused_where_we_are_asked,
+)
