@@ -3,7 +3,8 @@
 import contextlib
 import types
 
-from broker import RESOURCE, Broker, ask, block, client, directory, line, main, page
+from broker import RESOURCE, Broker, ask, await_client, block, client, directory, line, main, page
+from person import Person
 from starter import Server
 
 SECTION = "Strimzi"
@@ -12,9 +13,10 @@ BUILDER = "principal.builder.class=io.strimzi.kafka.oauth.server.OAuthKafkaPrinc
 
 # As the page says.
 MEMBERS = """oauth.custom.claim.check="'kafka-users' in @.groups\""""
+NAMES = 'oauth.username.claim="preferred_username" oauth.fallback.username.claim="sub"'
 
 # The places of the page's blocks.
-KEYS, ASKING, CLIENT = range(3)
+KEYS, ASKING, CLIENT, PERSON = range(4)
 
 
 def server_properties(server, name, place, **replace):
@@ -33,7 +35,7 @@ def setting():
         asking = {"BROKER_SECRET": grantor(*line(block(SECTION, {}, language="sh")))["client_secret"]}
         grantor("group", "create", "kafka-users")
         grantor("group", "add", "kafka-users", "--client", "orders")
-        assert f"`{MEMBERS}`" in page()
+        assert f"`{MEMBERS}`" in page() and f"`{NAMES}`" in page()
         both = client(server, "both", "--allow", f"{RESOURCE}/.default", "--allow", f"{OTHER}/.default")
         end = 'oauth.groups.claim="$.groups";'
         listeners = {
@@ -41,6 +43,7 @@ def setting():
             "anybody": server_properties(server, "anybody", KEYS, **{'check.audience="true"': 'check.audience="false"'}),
             "asking": server_properties(server, "asking", ASKING, **asking),
             "members": server_properties(server, "members", KEYS, **{end: f"{end[:-1]} {MEMBERS};"}),
+            "people": server_properties(server, "people", KEYS, **{'oauth.username.claim="sub"': NAMES}),
             "objects": server_properties(server, "objects", KEYS, **{'claim="sub"': 'claim="oid"'}),
         }
         listeners["keys"] += f"{BUILDER}authorizer.class.name=GroupAuthorizer\n"
@@ -48,7 +51,7 @@ def setting():
             yield types.SimpleNamespace(server=server, broker=broker, secret=secret, both=both)
 
 
-def client_properties(made, secret=None, **replace):
+def client_properties(made, secret=None, place=CLIENT, **replace):
     """The lines of the page for a client."""
     replace = {
         "https://login.example.com": made.server.made["public_url"],
@@ -56,7 +59,7 @@ def client_properties(made, secret=None, **replace):
         "CLIENT_SECRET": secret or made.secret,
         **replace,
     }
-    return block(SECTION, replace, CLIENT)
+    return block(SECTION, replace, place)
 
 
 def with_token(token):
@@ -135,6 +138,26 @@ def a_revoked_token_is_refused_where_we_are_asked(made):
     made.broker.round(with_token(token), "keys")
 
 
+def a_refresh_token_is_used_again_and_again(made):
+    cli = made.server.place.cli
+    secret = cli(*line(block(SECTION, {}, 1, "sh")))["client_secret"]
+    await_client(made.server, "report", secret)
+    name = made.server.made["username"]
+    person = Person(made.server, name, made.server.made["password"])
+    token = person.tokens("report", secret, f"{RESOURCE}/.default")["refresh_token"]
+    properties = client_properties(made, secret, PERSON, REFRESH_TOKEN=token)
+
+    topic = made.broker.topic_of(f"User:{name}")
+    for _ in range(3):
+        made.broker.round(properties, "people", topic)
+    # The claim is a person's; the listener takes clients as it did.
+    made.broker.round(client_properties(made), "people", made.broker.topic_of("User:orders"))
+
+    cli("user", "disable", name)
+    told = made.broker.refusal(properties, "people", topic)
+    assert "invalid_grant" in told, told
+
+
 def refused_login(made, properties, listener, why):
     told = made.broker.refusal(properties, listener)
     assert "SaslAuthenticationException" in told and why in told, told
@@ -150,4 +173,5 @@ main(
     a_token_for_another_resource_is_refused,
     a_changed_token_is_refused,
     a_revoked_token_is_refused_where_we_are_asked,
+    a_refresh_token_is_used_again_and_again,
 )
