@@ -302,7 +302,8 @@ def await_client(server, client_id, secret, scope=f"{RESOURCE}/.default"):
 def ask(server, client_id, secret, scope=f"{RESOURCE}/.default"):
     """What the token endpoint answers to client credentials."""
     form = {"grant_type": "client_credentials", "scope": scope}
-    return requests.post(f"{server.made['public_url']}/oauth2/v2.0/token", form, auth=(client_id, secret), timeout=30).json()
+    url = f"{server.made['public_url']}/oauth2/v2.0/token"
+    return requests.post(url, form, auth=(client_id, secret), timeout=30).json()
 
 
 def main(setting, *tests):

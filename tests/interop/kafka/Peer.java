@@ -29,8 +29,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
 /**
  * Kafka's own clients, told by lines on standard input what to do; each line is answered by one on standard output.
  *
- * <p>The fields of a line are set apart by tabs: the action, a file with the client's properties, what the action needs.
- * One process for all tests of a folder: starting a JVM takes longer than most of them.
+ * <p>The fields of a line are set apart by tabs: the action, a file with the client's properties, what the action
+ * needs. One process for all tests of a folder: starting a JVM takes longer than most of them.
  */
 public final class Peer {
     private static final long WITHIN_SECONDS = 20;
@@ -100,7 +100,9 @@ public final class Peer {
         properties.put("key.deserializer", StringDeserializer.class.getName());
         properties.put("value.deserializer", StringDeserializer.class.getName());
         properties.put("max.block.ms", Long.toString(WITHIN_SECONDS * 1000));
+        properties.putIfAbsent("linger.ms", "0");
         properties.putIfAbsent("request.timeout.ms", Long.toString(WITHIN_SECONDS * 500));
+        properties.putIfAbsent("delivery.timeout.ms", Long.toString(WITHIN_SECONDS * 1000));
         properties.put("default.api.timeout.ms", Long.toString(WITHIN_SECONDS * 1000));
         return properties;
     }

@@ -32,7 +32,8 @@ def setting():
         short = short.replace(RESOURCE, SHORT)
         assert SHORT in short
         url = server.made["public_url"]
-        addresses = block(SECTION, {"https://login.example.com": url}, language="sh").split("allowed.urls=")[1].strip('"\n')
+        line = block(SECTION, {"https://login.example.com": url}, language="sh")
+        addresses = line.split("allowed.urls=")[1].strip('"\n')
         slash = {"sasl.oauthbearer.expected.issuer": f"{server.made['issuer']}/"}
         listeners = {
             "clients": server_properties(server, "clients"),
@@ -121,12 +122,12 @@ def what_has_expired_is_refused(made):
     staying = made.broker.keep(client_properties(made, made.other, **short), "short")
     secret = client(made.server, "leaver", "--allow", f"{SHORT}/.default", scope=f"{SHORT}/.default")
     # Kafka's producer tells of no refused login as long as it may hope for another one.
-    soon = "request.timeout.ms=2000\ndelivery.timeout.ms=2000\nlinger.ms=0\n"
+    soon = "request.timeout.ms=3000\ndelivery.timeout.ms=3000\nlinger.ms=0\n"
     leaving = made.broker.keep(client_properties(made, secret, **{**short, "orders": "leaver"}) + soon, "short")
     made.server.place.cli("client", "disable", "leaver")
 
     token = ask(made.server, "invoices", made.other, f"{SHORT}/.default")["access_token"]
-    file = with_token(made, token)
+    file = with_token(made, token) + soon
     made.broker.round(file, "short")
     expires = jwt.decode(token, options={"verify_signature": False})["exp"]
 

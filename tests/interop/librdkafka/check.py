@@ -42,8 +42,8 @@ def code(made, secret, **replace):
 def settings(made, secret, **replace):
     """What the page's program hands to librdkafka."""
     caught = {}
-    program = code(made, secret, **replace).split("producer.produce")[0].replace("from confluent_kafka import Producer", "")
-    exec(program, {"Producer": caught.update})
+    program = code(made, secret, **replace).split("producer.produce")[0]
+    exec(program.replace("from confluent_kafka import Producer", ""), {"Producer": caught.update})
     return caught
 
 

@@ -40,7 +40,7 @@ def setting():
         end = 'oauth.groups.claim="$.groups";'
         listeners = {
             "keys": server_properties(server, "keys", KEYS),
-            "anybody": server_properties(server, "anybody", KEYS, **{'check.audience="true"': 'check.audience="false"'}),
+            "anybody": server_properties(server, "anybody", KEYS, **{'audience="true"': 'audience="false"'}),
             "asking": server_properties(server, "asking", ASKING, **asking),
             "members": server_properties(server, "members", KEYS, **{end: f"{end[:-1]} {MEMBERS};"}),
             "people": server_properties(server, "people", KEYS, **{'oauth.username.claim="sub"': NAMES}),
