@@ -157,6 +157,8 @@ pub mod reason {
         NOT_AN_OWNER = 4215 403 "access_denied" "You are not an owner of this group.";
         /// Somebody else changed the same thing at the same moment.
         CHANGED_MEANWHILE = 4216 409 "invalid_request" "Somebody else changed this meanwhile; look again and repeat it.";
+        /// OpenID Connect Core §3.1.2.1.
+        ANOTHER_PERSON = 4217 400 "login_required" "Somebody else signed in than the person of the id_token_hint.";
         /// RFC 7009 §2.1.
         TOKEN_OF_OTHER_CLIENT = 5001 400 "unauthorized_client" "The token was issued to another client.";
         /// RFC 7009 §2.2.1.
@@ -171,6 +173,22 @@ pub mod reason {
         SCOPE_INSUFFICIENT = 5006 403 "insufficient_scope" "The access token was not issued with the scope openid.";
         /// draft-ietf-oauth-status-list §8.1.
         STATUS_LIST_UNKNOWN = 6001 404 "invalid_request" "There is no such status list.";
+        /// RFC 6750 §2. Gateways know no answer but 401 and 403.
+        GATEWAY_TOKEN_TWICE = 7001 401 "invalid_request" "The request carries more than one access token or API key; send one.";
+        /// RFC 9068 §4.
+        GATEWAY_AUDIENCE = 7002 401 "invalid_token" "The access token is for another resource.";
+        /// RFC 6750 §3.1.
+        GATEWAY_SCOPE = 7003 403 "insufficient_scope" "The access token lacks a scope that this route requires.";
+        /// The gateway asks for it.
+        GATEWAY_ROLE = 7004 403 "access_denied" "The subject of the token lacks a role that this route requires.";
+        /// The gateway asks for it.
+        GATEWAY_GROUP = 7005 403 "access_denied" "The subject of the token is not in a group that this route requires.";
+        /// The gateway's address is wrong.
+        GATEWAY_ADDRESS = 7006 403 "access_denied" "The gateway asks an address or a tenant that is not there, or is disabled.";
+        /// A defect of ours; gateways know no answer but this one.
+        GATEWAY_FAILED = 7007 503 "temporarily_unavailable" "The check could not be made; try again shortly.";
+        /// `grantor guard`: what it knows has run out.
+        GUARD_BLIND = 7008 503 "temporarily_unavailable" "The guard cannot ask the server; try again shortly.";
         /// The same request may succeed later.
         DATABASE_UNAVAILABLE = 9001 503 "temporarily_unavailable" "The server cannot reach its database; try again shortly.";
         /// A defect of ours.
@@ -330,8 +348,11 @@ impl OAuthError {
                 let challenge = if self.reason.code == reason::TOKEN_MISSING.code {
                     "Bearer realm=\"grantor\"".to_owned()
                 } else {
+                    // RFC 6750 §3: the scope that would do.
+                    let scope = self.detail.as_ref().filter(|_| self.reason.code == reason::GATEWAY_SCOPE.code);
+                    let scope = scope.map(|scope| format!(", scope=\"{scope}\"")).unwrap_or_default();
                     format!(
-                        "Bearer realm=\"grantor\", error=\"{}\", error_description=\"{}\"",
+                        "Bearer realm=\"grantor\", error=\"{}\", error_description=\"{}\"{scope}",
                         self.reason.error,
                         self.description()
                     )

@@ -64,12 +64,15 @@ async fn a_second_quickstart_keeps_everything() {
     assert!(log.contains("stopping"), "{log}");
 
     let second = cli.quickstart();
-    for name in ["client_id", "client_secret", "serving_client_id", "serving_client_secret", "resource", "scope"] {
+    for name in
+        ["client_id", "client_secret", "serving_client_id", "serving_client_secret", "resource", "scope", "password"]
+    {
         assert_eq!(second.made[name], made[name], "{name}");
     }
     assert_eq!(jwt_part(&second.token(), 0)["kid"], kid);
     cli.ok(&words("group show mine"));
-    assert_eq!(cli.json(&["client", "list"]).as_array().unwrap().len(), 2);
+    assert_eq!(cli.json(&["client", "list"]).as_array().unwrap().len(), 3);
+    assert_eq!(cli.json(&["user", "list"]).as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -191,7 +194,7 @@ async fn a_change_of_a_resource_or_key_reaches_a_running_server_within_two_secon
     assert_eq!(kid(), old);
     let new = cli.json(&words("key rotate --now"))["kid"].clone();
     server.within_two_seconds("key rotate --now", || kid() == new && published().contains(&new));
-    cli.ok(&["key", "retire", old.as_str().unwrap()]);
+    cli.ok(&["key", "retire", "--", old.as_str().unwrap()]);
     server.within_two_seconds("key retire", || !published().contains(&old));
     cli.ok(&["resource", "update", resource, "--alg", "ES256"]);
     server.within_two_seconds("resource update --alg", || jwt_part(&server.token(), 0)["alg"] == "ES256");

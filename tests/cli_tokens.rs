@@ -23,10 +23,13 @@ async fn a_rotated_key_is_announced_and_signs_a_day_later() {
     // An old token is verified for as long as it lives.
     assert!(old["expires_at"].as_i64().unwrap() >= old["retires_at"].as_i64().unwrap() + 3600);
     cli.refused(
-        &["key", "retire", new["kid"].as_str().unwrap()],
+        &["key", "retire", "--", new["kid"].as_str().unwrap()],
         &["announced", "grantor key rotate --alg RS256 --now"],
     );
-    cli.refused(&["key", "retire", old["kid"].as_str().unwrap()], &["signing", "grantor key rotate --alg RS256 --now"]);
+    cli.refused(
+        &["key", "retire", "--", old["kid"].as_str().unwrap()],
+        &["signing", "grantor key rotate --alg RS256 --now"],
+    );
     assert_eq!(cli.json(&words("key retire --alg RS256"))["retired"], json!([]));
 }
 
@@ -40,10 +43,10 @@ async fn rotate_now_signs_at_once_and_the_old_key_can_be_retired() {
     let mut states = states(&cli);
     states.sort_unstable();
     assert_eq!(states, ["retired", "signing"]);
-    assert_eq!(cli.json(&["key", "retire", &old])["retired"], json!([old]));
+    assert_eq!(cli.json(&["key", "retire", "--", &old])["retired"], json!([old]));
     let list = cli.json(&["key", "list"]);
     assert_eq!((list.as_array().unwrap().len(), list[0]["kid"].as_str().unwrap()), (1, new.as_str()));
-    cli.refused(&["key", "retire", &old], &["grantor key list"]);
+    cli.refused(&["key", "retire", "--", &old], &["grantor key list"]);
     cli.ok(&words("key rotate --now"));
     let text = cli.ok(&words("key retire --alg RS256"));
     assert_eq!(text, format!("No longer published: {new}.\n"));

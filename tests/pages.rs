@@ -113,7 +113,8 @@ fn account() -> AccountPage {
 }
 
 fn group() -> GroupPage {
-    let member = MemberLine { kind: nasty(), raw_kind: nasty(), id: "x".to_owned(), name: nasty() };
+    let member =
+        MemberLine { kind: nasty(), raw_kind: nasty(), id: "x".to_owned(), name: nasty(), handle: "x".to_owned() };
     GroupPage {
         frame: frame(),
         name: nasty(),

@@ -1,5 +1,7 @@
 //! RFC 7009: revocation, as far as access tokens go.
 
+use crate::support::browser::{Ask, NATIVE};
+use crate::support::grants::Tokens;
 use crate::support::{API, PUBLIC_URL, TestApp, TestClient, claims};
 use serde_json::json;
 
@@ -115,4 +117,56 @@ async fn s2_2_1_a_kind_of_token_that_cannot_be_revoked_is_named() {
     let list = test.get(uri.strip_prefix(PUBLIC_URL).unwrap()).await.text();
     test.post_as(REVOKE, &client, &[("token", &list)]).await.assert_error(400, "unsupported_token_type", 5002);
     assert_eq!(test.post_as(REVOKE, &client, &[("token", &token)]).await.status.as_u16(), 200);
+}
+
+/// A person's token of `web`, and another of `native`.
+async fn with_peoples_tokens() -> (TestApp, TestClient, Tokens, Tokens) {
+    let (test, web) = TestApp::with_people().await;
+    let browser = test.browser();
+    let tokens = browser.web_tokens(&web, &Ask::web()).await;
+    let native = browser.native_tokens(&Ask::native()).await;
+    (test, web, tokens, native)
+}
+
+// M058 M062: one access token; what else the person authorized goes on.
+#[tokio::test]
+async fn s2_1_an_access_token_of_a_person_is_revoked_alone() {
+    let (test, web, tokens, native) = with_peoples_tokens().await;
+    let sibling = test.refresh(&web, &tokens.refresh).await.tokens();
+    assert_eq!(test.post_as(REVOKE, &web, &[("token", &tokens.access)]).await.status.as_u16(), 200);
+    test.assert_alive(&web, &tokens.access, false).await;
+    test.get_as("/oauth2/v2.0/userinfo", &tokens.access).await.assert_error(401, "invalid_token", 5003);
+    for alive in [&sibling.access, &native.access] {
+        assert!(!test.bit(alive).await);
+        assert_eq!(test.get_as("/oauth2/v2.0/userinfo", alive).await.status.as_u16(), 200);
+    }
+    test.refresh(&web, &sibling.refresh).await.tokens();
+}
+
+// M060
+#[tokio::test]
+async fn s2_1_a_persons_token_is_revoked_by_the_client_it_was_issued_to_alone() {
+    let (test, web, tokens, native) = with_peoples_tokens().await;
+    let reply = test.post_as(REVOKE, &web, &[("token", &native.access)]).await;
+    reply.assert_error(400, "unauthorized_client", 5001);
+    let by_native = |token| [("client_id", NATIVE), ("token", token)];
+    test.post(REVOKE, &by_native(&tokens.access)).await.assert_error(400, "unauthorized_client", 5001);
+    for access in [&tokens.access, &native.access] {
+        assert!(!test.bit(access).await);
+        assert_eq!(test.get_as("/oauth2/v2.0/userinfo", access).await.status.as_u16(), 200);
+    }
+    // A public client has nothing to prove but its name.
+    assert_eq!(test.post(REVOKE, &by_native(&native.access)).await.status.as_u16(), 200);
+    assert!(test.bit(&native.access).await);
+    test.get_as("/oauth2/v2.0/userinfo", &native.access).await.assert_error(401, "invalid_token", 5003);
+}
+
+#[tokio::test]
+async fn s2_1_a_token_that_was_revoked_before_its_authorization_fell_stays_revoked() {
+    let (test, web, tokens, _) = with_peoples_tokens().await;
+    assert_eq!(test.post_as(REVOKE, &web, &[("token", &tokens.access)]).await.status.as_u16(), 200);
+    test.withdraw("web").await;
+    test.assert_alive(&web, &tokens.access, false).await;
+    assert_eq!(test.post_as(REVOKE, &web, &[("token", &tokens.access)]).await.status.as_u16(), 200);
+    assert_eq!(test.count("revocations").await, 1);
 }

@@ -1,5 +1,7 @@
 //! RFC 7662: introspection.
 
+use crate::support::browser::{Ask, PASSWORD};
+use crate::support::status::set_bits;
 use crate::support::{API, PUBLIC_URL, TestApp, TestClient, claims, holds_null};
 use grantor::types::policy::ClaimsProfile;
 use serde_json::json;
@@ -225,4 +227,116 @@ async fn s4_who_no_longer_serves_the_resource_learns_nothing() {
     assert!(test.app.store.delete_resource(test.tenant_id().await, &resource, test.clock.now()).await.unwrap());
     test.sync().await;
     assert_eq!(test.introspect(&server, &token).await, json!({ "active": false }));
+}
+
+// M072: who authorized it, by the name with which they sign in.
+#[tokio::test]
+async fn s2_2_a_persons_token_names_the_person() {
+    let (test, web) = TestApp::with_people().await;
+    let server = test.serving_client("server", API).await;
+    let group = test.group("kafka-rest").await;
+    test.add_person(&group, "alice").await;
+    let tokens = test.browser().web_tokens(&web, &Ask::web()).await;
+    for caller in [&web, &server] {
+        let answer = test.introspect(caller, &tokens.access).await;
+        assert_eq!((&answer["active"], &answer["token_type"]), (&json!(true), &json!("Bearer")));
+        assert_eq!((&answer["username"], &answer["preferred_username"]), (&json!("alice"), &json!("alice")));
+        assert_eq!(answer["sub"], test.person("alice").await.id.to_string());
+        assert_eq!(
+            (&answer["client_id"], &answer["aud"], &answer["scope"]),
+            (&json!("web"), &json!(API), &json!("read"))
+        );
+        assert_eq!(answer["groups"], json!(["kafka-rest"]));
+        assert!(!holds_null(&answer), "{answer}");
+        for (name, value) in claims(&tokens.access).as_object().unwrap() {
+            assert_eq!(&answer[name], value, "{name}");
+        }
+    }
+    // Whoever neither asked for it nor serves its audience learns nothing of the person.
+    let stranger = test.client("stranger", &[]).await;
+    assert_eq!(test.introspect(&stranger, &tokens.access).await, json!({ "active": false }));
+    // A token for identity alone is for this server, and its client may look at it.
+    let identity = test.browser().web_tokens(&web, &Ask::web().with("scope", "openid")).await;
+    assert_eq!(test.introspect(&web, &identity.access).await["aud"], PUBLIC_URL);
+    assert_eq!(test.introspect(&server, &identity.access).await, json!({ "active": false }));
+}
+
+// M077: looked at on every call, before the server has followed the log of changes, so no sync here.
+#[tokio::test]
+async fn s4_the_state_of_the_person_is_looked_at_on_every_call() {
+    for what in ["disabled", "deleted", "withdrawn", "of somebody else"] {
+        let (test, web) = TestApp::with_people().await;
+        let server = test.serving_client("server", API).await;
+        test.user_with("bob", PASSWORD).await;
+        let (tenant, now) = (test.tenant_id().await, test.clock.now());
+        let (alice, bob, client) =
+            (test.person("alice").await, test.person("bob").await, test.find_client("web").await);
+        let access = test.browser().web_tokens(&web, &Ask::web()).await.access;
+        assert_eq!(test.introspect(&server, &access).await["active"], true);
+        let store = &test.app.store;
+        match what {
+            "disabled" => drop(store.set_user_enabled(tenant, &alice, false, now).await.unwrap()),
+            "deleted" => drop(store.delete_user(tenant, &alice, now).await.unwrap()),
+            "withdrawn" => assert!(store.withdraw_consents(alice.id, client.oid, now).await.unwrap()),
+            _ => drop(store.delete_user(tenant, &bob, now).await.unwrap()),
+        }
+        if what == "of somebody else" {
+            test.assert_alive(&server, &access, true).await;
+            continue;
+        }
+        for caller in [&web, &server] {
+            assert_eq!(test.introspect(caller, &access).await, json!({ "active": false }), "{what}");
+        }
+        assert!(test.bit(&access).await, "{what}");
+        if what == "disabled" {
+            // Enabled again, what was ended stays ended.
+            store.set_user_enabled(tenant, &alice, true, now).await.unwrap();
+            assert_eq!(test.introspect(&server, &access).await, json!({ "active": false }));
+        }
+    }
+}
+
+// M077
+#[tokio::test]
+async fn s4_the_state_of_client_and_tenant_counts_for_a_persons_token() {
+    let (test, web) = TestApp::with_people().await;
+    let server = test.serving_client("server", API).await;
+    let (tenant, stored) = (test.tenant().await, test.find_client("web").await);
+    let access = test.browser().web_tokens(&web, &Ask::web()).await.access;
+    let now = test.clock.now();
+    for enabled in [false, true] {
+        test.app.store.set_client_enabled(tenant.id, &stored, enabled, now).await.unwrap();
+        assert_eq!(test.introspect(&server, &access).await["active"], enabled);
+    }
+    for enabled in [false, true] {
+        test.app.store.set_tenant_enabled(&tenant, enabled, now).await.unwrap();
+        assert_eq!(test.introspect(&server, &access).await["active"], enabled);
+    }
+    test.clock.advance(3599);
+    assert_eq!(test.introspect(&server, &access).await["active"], true);
+    test.clock.advance(1);
+    assert_eq!(test.introspect(&server, &access).await, json!({ "active": false }));
+}
+
+// M077: the status list says the same, in the signed copy that resource servers read.
+#[tokio::test]
+async fn s4_what_falls_with_an_authorization_is_in_the_published_list() {
+    let (test, web) = TestApp::with_people().await;
+    let browser = test.browser();
+    let (fallen, kept) = (browser.web_tokens(&web, &Ask::web()).await, browser.native_tokens(&Ask::native()).await);
+    let refreshed = test.refresh(&web, &fallen.refresh).await.tokens();
+    let place = |access: &str| {
+        let place = claims(access)["status"]["status_list"].clone();
+        let path = place["uri"].as_str().unwrap().strip_prefix(PUBLIC_URL).unwrap().to_owned();
+        (path, usize::try_from(place["idx"].as_u64().unwrap()).unwrap())
+    };
+    assert!(set_bits(&test.get(&place(&fallen.access).0).await).is_empty());
+    test.withdraw("web").await;
+    // Our own copy of the list is at most three seconds old.
+    test.clock.advance(3);
+    let set = set_bits(&test.get(&place(&fallen.access).0).await);
+    for (access, expected) in [(&fallen.access, true), (&refreshed.access, true), (&kept.access, false)] {
+        assert_eq!(set.contains(&place(access).1), expected);
+    }
+    assert_eq!(set.len(), 2);
 }

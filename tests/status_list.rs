@@ -1,39 +1,20 @@
 //! draft-ietf-oauth-status-list: every token has a bit of its own, and the published list shows what was revoked.
 
-use crate::support::{API, PUBLIC_URL, Reply, START, TestApp, TestClient, claims, jwt_part};
+use crate::support::status::{place, set_bits};
+use crate::support::{API, PUBLIC_URL, START, TestApp, TestClient, claims, jwt_part};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use flate2::read::ZlibDecoder;
 use grantor::store::status::LIST_CAPACITY;
 use grantor::sweep;
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
-use std::io::Read;
 
 const SCOPE: &str = "https://api.example.com/.default";
 const DAY: i64 = 86_400;
 
 /// The server's own copy of a list is at most this old.
 const LOOK: i64 = 3;
-
-/// Where a token's bit is: the path of its list, and the index.
-fn place(token: &str) -> (String, usize) {
-    let status = claims(token)["status"]["status_list"].clone();
-    let path = status["uri"].as_str().unwrap().strip_prefix(PUBLIC_URL).unwrap().to_owned();
-    (path, status["idx"].as_u64().unwrap().try_into().unwrap())
-}
-
-/// The indexes that are set in a published list.
-fn set_bits(list: &Reply) -> Vec<usize> {
-    assert_eq!(list.status, 200, "{}", list.text());
-    let claims = claims(&list.text());
-    let packed = URL_SAFE_NO_PAD.decode(claims["status_list"]["lst"].as_str().unwrap()).unwrap();
-    let mut bytes = Vec::new();
-    ZlibDecoder::new(packed.as_slice()).read_to_end(&mut bytes).unwrap();
-    assert_eq!(i64::try_from(bytes.len() * 8).unwrap(), LIST_CAPACITY);
-    (0..bytes.len() * 8).filter(|index| bytes[index / 8] >> (index % 8) & 1 == 1).collect()
-}
 
 impl TestApp {
     async fn revoke(&self, client: &TestClient, token: &str) {

@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// The longest `nonce` that is kept.
 const LONGEST_NONCE: usize = 1024;
 
+/// A parameter of ours: set once somebody signed in for a request that expects a certain person.
+pub const AFTER_LOGIN: &str = "grantor_after_login";
+
 /// What the client wants the person to be asked (OpenID Connect Core §3.1.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Prompt {
@@ -55,6 +58,8 @@ pub struct AuthorizationRequest {
     pub login_hint: Option<String>,
     /// An ID token of the person whom the client expects.
     pub id_token_hint: Option<String>,
+    /// Somebody signed in for this very request already.
+    pub after_login: bool,
     /// What is asked for, as far as the client may have it.
     pub authorized: Authorized,
 }
@@ -142,6 +147,7 @@ pub async fn read(app: &App, tenant: &Tenant, parameters: (&Form, &[String])) ->
         max_age,
         login_hint: text("login_hint"),
         id_token_hint: text("id_token_hint"),
+        after_login: form.get(AFTER_LOGIN).is_some(),
         authorized,
         client,
         redirect,

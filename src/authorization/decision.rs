@@ -38,9 +38,13 @@ pub struct Situation<'a> {
 /// Decides the next step (OpenID Connect Core §3.1.2.3, §3.1.2.4).
 ///
 /// # Errors
-/// `prompt=none` forbids the step that would come next.
+/// `prompt=none` forbids the step that would come next, or it was not the expected person who signed in.
 pub fn next(request: &AuthorizationRequest, situation: Situation<'_>) -> Result<Step, OAuthError> {
     let prompt = request.prompt;
+    // OpenID Connect Core §3.1.2.1: it is the person of the id_token_hint who signs in, or the client gets an error.
+    if request.after_login && situation.session.is_some_and(|session| is_another(session, situation)) {
+        return Err(reason::ANOTHER_PERSON.into());
+    }
     let Some(session) = situation.session.filter(|session| !must_sign_in(request, session, situation)) else {
         return if prompt.none { Err(reason::LOGIN_REQUIRED.into()) } else { Ok(Step::Login) };
     };
@@ -59,8 +63,8 @@ pub fn next(request: &AuthorizationRequest, situation: Situation<'_>) -> Result<
 }
 
 fn must_sign_in(request: &AuthorizationRequest, session: &Session, situation: Situation<'_>) -> bool {
-    let too_old = request.max_age.is_some_and(|max_age| situation.now - session.auth_time > max_age);
-    let another = situation.expected.is_some_and(|expected| expected != session.user.id.to_string());
+    // OpenID Connect Core §3.1.2.1: 0 is the same as prompt=login, within the second of the login too.
+    let too_old = request.max_age.is_some_and(|max_age| max_age == 0 || situation.now - session.auth_time > max_age);
     let is_this = |hint: &str| {
         let hint = hint.to_lowercase();
         hint == session.user.username.as_str()
@@ -68,7 +72,11 @@ fn must_sign_in(request: &AuthorizationRequest, session: &Session, situation: Si
             || hint == session.user.id.to_string()
     };
     let hinted_at_another = request.login_hint.as_deref().is_some_and(|hint| !is_this(hint));
-    request.prompt.login || too_old || another || hinted_at_another
+    request.prompt.login || too_old || is_another(session, situation) || hinted_at_another
+}
+
+fn is_another(session: &Session, situation: Situation<'_>) -> bool {
+    situation.expected.is_some_and(|expected| expected != session.user.id.to_string())
 }
 
 /// Everything that a person agrees to by authorizing this.

@@ -5,7 +5,7 @@ mod checks;
 pub mod decision;
 mod redirect;
 
-pub use checks::{AuthorizationRequest, CHECKS, PROMPTS, Prompt, Refusal, read};
+pub use checks::{AFTER_LOGIN, AuthorizationRequest, CHECKS, PROMPTS, Prompt, Refusal, read};
 pub use redirect::{Delivery, Redirect, ResponseMode, with_query};
 
 use crate::app::App;
@@ -21,7 +21,8 @@ use crate::types::secret::{CODE_PREFIX, Secret, sha256};
 /// Seconds within which a code must be redeemed (RFC 6749 §4.1.2 recommends ten minutes at most).
 const CODE_LIFETIME: i64 = 60;
 
-/// Issues a code for what the person of the session authorized, and remembers the consents that were given for it.
+/// Issues a code for what the person of the session authorized, and remembers the consents that were given for it. A
+/// person who was not asked agreed before. Nothing is issued when the session ended or that was taken back meanwhile.
 ///
 /// # Errors
 /// The database does not answer.
@@ -30,8 +31,10 @@ pub async fn issue_code(
     tenant: &Tenant,
     request: &AuthorizationRequest,
     by: (&Session, &[Consent]),
-) -> Result<Delivery, OAuthError> {
+) -> Result<Option<Delivery>, OAuthError> {
     let (session, consents) = by;
+    let silent = consents.is_empty() && !request.client.settings.first_party;
+    let rests_on = if silent { decision::asked(&request.authorized) } else { Vec::new() };
     let now = app.clock.now();
     let code = Secret::generate(CODE_PREFIX, &app.random);
     let authorization = NewAuthorization {
@@ -41,6 +44,7 @@ pub async fn issue_code(
         session: session.id,
         authorized: &request.authorized,
         auth_time: session.auth_time,
+        rests_on: &rests_on,
     };
     let new = NewCode {
         hash: sha256(code.expose().as_bytes()),
@@ -50,7 +54,9 @@ pub async fn issue_code(
         nonce: request.nonce.as_deref(),
         expires_at: now + CODE_LIFETIME,
     };
-    app.store.create_code(tenant.id, &authorization, &new, (consents, now)).await?;
+    if !app.store.create_code(tenant.id, &authorization, &new, (consents, now)).await? {
+        return Ok(None);
+    }
     metrics::counter!("grantor_authorizations_total", "outcome" => "code").increment(1);
-    Ok(request.redirect.code(&code))
+    Ok(Some(request.redirect.code(&code)))
 }

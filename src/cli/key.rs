@@ -35,8 +35,8 @@ pub enum KeyCommand {
     #[command(after_help = "Examples:\n  grantor key retire Yx3…                 this key\n  \
                       grantor key retire --alg RS256          every RS256 key that no longer signs")]
     Retire {
-        /// Key id
-        #[arg(required_unless_present = "alg")]
+        /// Key id; may begin with a dash
+        #[arg(required_unless_present = "alg", allow_hyphen_values = true)]
         kid: Option<String>,
         /// Every key of this algorithm that no longer signs
         #[arg(long, conflicts_with = "kid")]

@@ -9,6 +9,7 @@ mod context;
 mod doctor;
 mod explain;
 mod group;
+mod guard;
 mod key;
 mod output;
 mod quickstart;
@@ -104,6 +105,8 @@ enum Command {
     /// Signing keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Check requests beside a gateway, without a database
+    Guard(guard::Guard),
     /// Access tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -116,7 +119,7 @@ enum Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let serves = matches!(cli.command, Command::Quickstart(_) | Command::Serve(_));
+    let serves = matches!(cli.command, Command::Quickstart(_) | Command::Serve(_) | Command::Guard(_));
     // A command that does one thing and ends has nothing to say beside its result.
     let level = cli.global.log.clone().unwrap_or_else(|| if serves { "info" } else { "warn" }.to_owned());
     if let Err(text) = telemetry::init(&level, cli.global.log_format) {
@@ -148,6 +151,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Quickstart(command) => command.run(&global).await,
         Command::Serve(command) => command.run(&global).await,
+        Command::Guard(command) => command.run().await,
         Command::Doctor(command) => command.run(&global).await,
         Command::Tenant(command) => command.run(&Context::open(&global).await?).await,
         Command::Resource(command) => command.run(&Context::open(&global).await?).await,

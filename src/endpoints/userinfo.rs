@@ -27,6 +27,5 @@ pub async fn get(
     let grant = grant.filter(|grant| !grant.revoked && grant.authorized.has("openid"));
     let grant = grant.ok_or(reason::SCOPE_INSUFFICIENT)?;
     let membership = app.directory.membership(tenant.id, MemberId::User(grant.user.id)).await?;
-    let issuer = app.issuer(tenant);
-    Ok(Json(id_token::identity((tenant, &issuer), &grant.user, &grant.authorized, &membership.1)))
+    Ok(Json(id_token::identity(tenant, &grant.user, &grant.authorized, &membership.1)))
 }

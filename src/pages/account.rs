@@ -5,6 +5,7 @@ use crate::error::OAuthError;
 use crate::extract::browser::Browser;
 use crate::extract::form::PostedForm;
 use crate::extract::tenant::TenantPath;
+use crate::pages::device;
 use crate::pages::layout::{self, Frame, Page};
 use crate::pages::texts;
 use crate::pages::visit::{self, Then, Visit};
@@ -12,6 +13,7 @@ use crate::store::consents::Consent;
 use crate::store::sessions::Session;
 use crate::types::clock::format_time;
 use crate::types::id::SessionId;
+use crate::types::scope::OPENID_SCOPES;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -163,6 +165,14 @@ pub async fn withdraw(
     visit.show_account(&session, Some(texts::ENGLISH.account.consent_withdrawn)).await
 }
 
+/// As the consent page has them: first what it may know of the person, from the least on.
+fn in_order(consents: &[Consent]) -> Vec<&Consent> {
+    let place = |consent: &Consent| OPENID_SCOPES.iter().position(|scope| *scope == consent.value);
+    let mut ordered: Vec<&Consent> = consents.iter().collect();
+    ordered.sort_by_key(|consent| (!consent.resource.uuid().is_nil(), consent.resource.uuid(), place(consent)));
+    ordered
+}
+
 impl Visit<'_> {
     async fn show_account(&self, session: &Session, notice: Option<&str>) -> Result<Response, OAuthError> {
         let (tenant, user) = (&*self.path.tenant, &session.user);
@@ -188,11 +198,7 @@ impl Visit<'_> {
                 .into_iter()
                 .map(|line| SessionLine {
                     id: line.id.to_string(),
-                    device: if line.user_agent.is_empty() {
-                        t.account.session_unknown_device.to_owned()
-                    } else {
-                        line.user_agent
-                    },
+                    device: device::in_words(&t.account, &line.user_agent),
                     address: line.address,
                     since: format_time(line.auth_time),
                     seen: format_time(line.last_seen_at),
@@ -202,7 +208,7 @@ impl Visit<'_> {
             consents: consents
                 .into_iter()
                 .map(|given| ConsentLine {
-                    permissions: given.consents.iter().map(words).collect(),
+                    permissions: in_order(&given.consents).into_iter().map(words).collect(),
                     client: given.name,
                     client_id: given.client_id,
                     since: format_time(given.since),

@@ -57,8 +57,10 @@ pub struct MemberLine {
     pub raw_kind: String,
     /// Handed back to remove it.
     pub id: String,
-    /// Its name.
+    /// What people call it.
     pub name: String,
+    /// What it is added by: the client id or username.
+    pub handle: String,
 }
 
 impl GroupPage {
@@ -116,7 +118,9 @@ pub async fn post(
         Some("remove") => visit.remove(&group, &posted.form).await?,
         _ => Said::default(),
     };
-    tracing::info!(tenant = %tenant.name, group = %group.name, owner = %session.user.id, "an owner changed a group");
+    if said.notice.is_some() {
+        tracing::info!(tenant = %tenant.name, group = %group.name, owner = %session.user.id, "an owner changed a group");
+    }
     visit.show_group(&group, said).await
 }
 
@@ -180,7 +184,7 @@ impl Visit<'_> {
             (None, _) => Member::Subject(MemberId::User(line.id.into())),
         };
         self.app.store.remove_member(self.path.tenant.id, group, member, self.app.clock.now()).await?;
-        Ok(Said { notice: Some(texts::ENGLISH.group.removed.with(&line.name)), ..Said::default() })
+        Ok(Said { notice: Some(texts::ENGLISH.group.removed.with(&line.shown)), ..Said::default() })
     }
 
     async fn show_group(&self, group: &Group, said: Said) -> Result<Response, OAuthError> {
@@ -208,7 +212,8 @@ impl Visit<'_> {
                     .to_owned(),
                     raw_kind: line.kind,
                     id: line.id.to_string(),
-                    name: line.name,
+                    name: line.shown,
+                    handle: line.name,
                 })
                 .collect(),
             kind: said.kind,

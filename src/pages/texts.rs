@@ -175,6 +175,8 @@ pub struct AccountTexts {
     pub session_end_named: Phrase,
     pub session_ended: &'static str,
     pub session_unknown_device: &'static str,
+    /// Between the browser and the system: "Firefox on Linux".
+    pub session_on: &'static str,
     pub consents: &'static str,
     pub consents_empty: &'static str,
     pub consent_since: Phrase,
@@ -309,6 +311,7 @@ pub const ENGLISH: Texts = Texts {
         session_end_named: Phrase("Sign out: {}"),
         session_ended: "That browser is signed out.",
         session_unknown_device: "Unknown browser",
+        session_on: " on ",
         consents: "Applications with access",
         consents_empty: "You have not given any application access to your account.",
         consent_since: Phrase("Since {}"),

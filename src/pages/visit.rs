@@ -8,7 +8,7 @@ use super::select::SelectPage;
 use super::texts::ConsentTexts;
 use crate::app::App;
 use crate::authorization::decision::{self, Situation, Step};
-use crate::authorization::{self, AuthorizationRequest, Delivery, Refusal};
+use crate::authorization::{self, AFTER_LOGIN, AuthorizationRequest, Delivery, Refusal};
 use crate::error::{OAuthError, reason};
 use crate::extract::browser::Browser;
 use crate::extract::tenant::TenantPath;
@@ -31,7 +31,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// Parameters that ask for what a login or a choice of account just did. Left in, they would ask for it for ever.
-const DONE_BY_LOGIN: &[&str] = &["prompt", "max_age", "login_hint", "id_token_hint"];
+const DONE_BY_LOGIN: &[&str] = &["prompt", "max_age", "login_hint", AFTER_LOGIN];
 
 /// Where a person goes after signing in. Written into forms as text; it can never name another site (RFC 9700 §4.11.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,14 +168,25 @@ impl Visit<'_> {
         match (step, answer) {
             (Step::SelectAccount, _) => self.ask_for_account(request, form, &session),
             (_, Answer::Deny) => Err(reason::CONSENT_DENIED.into()),
-            (Step::Consent, Answer::Approve(seen)) if seen == digest(request) => {
+            (Step::Consent, Answer::Approve(seen)) if seen == digest(request, &session) => {
                 let consents = decision::asked(&request.authorized);
-                self.deliver(authorization::issue_code(self.app, tenant, request, (&session, &consents)).await?)
+                self.issue(request, form, (&session, &consents)).await
             }
             (Step::Consent, _) => self.ask_for_consent(request, form, (&session, &remembered)).await,
-            (Step::Issue | Step::Login, _) => {
-                self.deliver(authorization::issue_code(self.app, tenant, request, (&session, &[])).await?)
-            }
+            (Step::Issue | Step::Login, _) => self.issue(request, form, (&session, &[])).await,
+        }
+    }
+
+    async fn issue(
+        &self,
+        request: &AuthorizationRequest,
+        form: &Form,
+        by: (&Session, &[Consent]),
+    ) -> Result<Response, OAuthError> {
+        match authorization::issue_code(self.app, &self.path.tenant, request, by).await? {
+            Some(delivery) => self.deliver(delivery),
+            // What the step was decided on is not so any more: everything is looked at once more.
+            None => see_other(&self.at(&Then::Authorize(form.query_without(&[])).path(""))),
         }
     }
 
@@ -274,7 +285,7 @@ impl Visit<'_> {
             unverified: request.client.public && !request.redirect.is_claimed(),
             action: self.at("/consent"),
             csrf: self.browser.form_token(),
-            then: format!("{}?{}", digest(request), form.query_without(&[])),
+            then: format!("{}?{}", digest(request, session), form.query_without(&[])),
             permissions: permissions(&frame.t.consent, &resources, (&asked, remembered)),
             switch: self.switch(form),
             frame,
@@ -316,8 +327,9 @@ pub fn see_other(url: &str) -> Result<Response, OAuthError> {
 
 /// The request as it goes on once the person has signed in or chosen: without what asked for that.
 fn continued(form: &Form) -> String {
-    let query = form.query_without(DONE_BY_LOGIN);
-    if asks_for_consent(form) { format!("{query}&prompt=consent") } else { query }
+    let consent = if asks_for_consent(form) { "&prompt=consent" } else { "" };
+    let expecting = if form.get("id_token_hint").is_some() { format!("&{AFTER_LOGIN}=1") } else { String::new() };
+    format!("{}{consent}{expecting}", form.query_without(DONE_BY_LOGIN))
 }
 
 fn asks_for_consent(form: &Form) -> bool {
@@ -330,9 +342,10 @@ fn targets(request: Option<&AuthorizationRequest>) -> Vec<String> {
     request.into_iter().flat_map(|request| [request.redirect.uri().to_owned(), "https:".to_owned()]).collect()
 }
 
-/// What a consent page showed, in short: what is approved later must be the same, whatever an operator changed since.
-fn digest(request: &AuthorizationRequest) -> String {
-    let mut text = request.client.oid.to_string();
+/// What a consent page showed, in short: what is approved later must be the same, whatever an operator changed since
+/// and whoever signed in meanwhile in another window.
+fn digest(request: &AuthorizationRequest, session: &Session) -> String {
+    let mut text = format!("{} {}", session.user.id, request.client.oid);
     for consent in decision::asked(&request.authorized) {
         text.push_str(&format!(" {} {}", consent.resource, consent.value));
     }

@@ -1,10 +1,10 @@
 //! What every response goes through: identifiers, the body of an error and its one log line, headers, a time limit.
 
-use crate::app::App;
 use crate::error::{OAuthError, Rendering, reason};
 use crate::pages::error::ErrorPage;
 use crate::pages::layout::Frame;
-use crate::types::clock::format_time;
+use crate::types::clock::{Clock, format_time};
+use crate::types::random::Random;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -23,9 +23,20 @@ const REQUEST_TIME: Duration = Duration::from_secs(30);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CLIENT_REQUEST_ID: &str = "client-request-id";
 
+/// What the outermost layer works with.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+    /// Browsers are told to come back over https alone.
+    pub strict_transport: bool,
+}
+
 /// The outermost layer.
-pub async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let trace_id = app.random.uuid_v4().to_string();
+pub async fn finish(State(with): State<Finish>, request: Request, next: Next) -> Response {
+    let trace_id = with.random.uuid_v4().to_string();
     let correlation_id = correlation_id(&request).unwrap_or_else(|| trace_id.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
@@ -37,9 +48,9 @@ pub async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -
         log(&error, status, &trace_id, format_args!("{method} {path}"));
         match response.extensions_mut().remove::<Rendering>() {
             Some(Rendering::Sent) => {}
-            Some(Rendering::Page) => show(&app, &mut response, &error, &trace_id),
+            Some(Rendering::Page) => show(&with, &mut response, &error, &trace_id),
             None => {
-                *response.body_mut() = Body::from(body(&app, &error, &trace_id, &correlation_id));
+                *response.body_mut() = Body::from(body(&with, &error, &trace_id, &correlation_id));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             }
         }
@@ -51,7 +62,7 @@ pub async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -
         _ => "5xx",
     };
     metrics::counter!("grantor_http_responses_total", "class" => class).increment(1);
-    put_headers(&app, &mut response, &trace_id);
+    put_headers(&with, &mut response, &trace_id);
     response
 }
 
@@ -64,8 +75,8 @@ pub async fn for_people(mut response: Response) -> Response {
 }
 
 /// Makes a page of an error, with the headers that the error has already.
-fn show(app: &App, response: &mut Response, error: &OAuthError, trace_id: &str) {
-    match error_page(app, error, trace_id).respond(response.status()) {
+fn show(with: &Finish, response: &mut Response, error: &OAuthError, trace_id: &str) {
+    match error_page(with, error, trace_id).respond(response.status()) {
         Ok(page) => {
             let (parts, body) = page.into_parts();
             *response.body_mut() = body;
@@ -75,8 +86,8 @@ fn show(app: &App, response: &mut Response, error: &OAuthError, trace_id: &str) 
     }
 }
 
-fn error_page(app: &App, error: &OAuthError, trace_id: &str) -> ErrorPage {
-    let frame = Frame::new(&app.random);
+fn error_page(with: &Finish, error: &OAuthError, trace_id: &str) -> ErrorPage {
+    let frame = Frame::new(&with.random);
     let t = &frame.t.error;
     let text = error.reason().text;
     let (title, hint) = match error.reason().status {
@@ -90,19 +101,19 @@ fn error_page(app: &App, error: &OAuthError, trace_id: &str) -> ErrorPage {
         error: error.reason().error.to_owned(),
         code: error.reason().code,
         trace_id: trace_id.to_owned(),
-        timestamp: format_time(app.clock.now()),
+        timestamp: format_time(with.clock.now()),
         hint: Some(hint.to_owned()),
         frame,
     }
 }
 
 /// The body of an error: RFC 6749 §5.2, with the members that Entra's clients show to people.
-fn body(app: &App, error: &OAuthError, trace_id: &str, correlation_id: &str) -> String {
+fn body(with: &Finish, error: &OAuthError, trace_id: &str, correlation_id: &str) -> String {
     json!({
         "error": error.reason().error,
         "error_description": error.description(),
         "error_codes": [error.reason().code],
-        "timestamp": format_time(app.clock.now()),
+        "timestamp": format_time(with.clock.now()),
         "trace_id": trace_id,
         "correlation_id": correlation_id,
     })
@@ -133,7 +144,7 @@ fn correlation_id(request: &Request) -> Option<String> {
     header.or_else(query).filter(fine).map(str::to_owned)
 }
 
-fn put_headers(app: &App, response: &mut Response, trace_id: &str) {
+fn put_headers(with: &Finish, response: &mut Response, trace_id: &str) {
     let headers = response.headers_mut();
     headers.extend(HeaderValue::from_str(trace_id).ok().map(|id| (REQUEST_ID, id)));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -143,8 +154,7 @@ fn put_headers(app: &App, response: &mut Response, trace_id: &str) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     }
-    // Not for loopback names: a browser would remember it for everything else that runs there.
-    if app.public_url.is_https() && !app.public_url.is_loopback() {
+    if with.strict_transport {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
 }

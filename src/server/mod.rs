@@ -1,5 +1,7 @@
 //! The outside wall: routes, layers, listening.
 
+mod cors;
+pub mod guard;
 pub mod layers;
 pub mod listen;
 pub mod router;

@@ -1,48 +1,52 @@
 //! Every path in one table.
 
-use super::layers;
+use super::cors;
+use super::layers::{self, Finish};
 use crate::app::App;
 use crate::endpoints::{
-    authorize, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token, userinfo,
+    authorize, gateway, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token, userinfo,
 };
 use crate::error::{OAuthError, reason};
 use crate::pages::{account, consent, group, home, login, logout};
 use axum::Router;
 use axum::middleware;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use std::sync::Arc;
 
 /// A path and what answers there.
-type Row = (&'static str, fn() -> MethodRouter<Arc<App>>);
+type Row = (&'static str, fn(&Arc<App>) -> MethodRouter<Arc<App>>);
 
 /// Paths that a tenant has: each is there as it stands, for the default tenant, and below `/{tenant}`.
 const TENANT_PATHS: &[Row] = &[
-    ("/oauth2/v2.0/authorize", || page(get(authorize::get).post(authorize::post).fallback(only_get_and_post))),
-    ("/oauth2/v2.0/logout", || page(get(logout::get).post(logout::post).fallback(only_get_and_post))),
-    ("/login", || page(post(login::post).fallback(only_post))),
-    ("/consent", || page(post(consent::post).fallback(only_post))),
-    ("/account", || page(get(account::get).fallback(only_get))),
-    ("/account/sessions", || page(post(account::end_session).fallback(only_post))),
-    ("/account/consents", || page(post(account::withdraw).fallback(only_post))),
-    ("/account/groups/{id}", || page(get(group::get).post(group::post).fallback(only_get_and_post))),
-    ("/oauth2/v2.0/userinfo", || get(userinfo::get).post(userinfo::get).fallback(only_get_and_post)),
-    ("/oauth2/v2.0/token", || post(token::post).fallback(only_post)),
-    ("/oauth2/v2.0/introspect", || post(introspect::post).fallback(only_post)),
-    ("/introspect", || post(introspect::post).fallback(only_post)),
-    ("/oauth2/v2.0/revoke", || post(revoke::post).fallback(only_post)),
-    ("/revoke", || post(revoke::post).fallback(only_post)),
-    ("/oauth2/v2.0/groups", || get(groups::get).post(groups::get).fallback(only_get_and_post)),
-    ("/discovery/v2.0/keys", || get(jwks::get).fallback(only_get)),
-    ("/jwks", || get(jwks::get).fallback(only_get)),
-    ("/.well-known/oauth-authorization-server", || get(metadata::get).fallback(only_get)),
-    ("/.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
+    ("/oauth2/v2.0/authorize", |_| page(get(authorize::get).post(authorize::post).fallback(only_get_and_post))),
+    ("/oauth2/v2.0/logout", |_| page(get(logout::get).post(logout::post).fallback(only_get_and_post))),
+    ("/login", |_| page(post(login::post).fallback(only_post))),
+    ("/consent", |_| page(post(consent::post).fallback(only_post))),
+    ("/account", |_| page(get(account::get).fallback(only_get))),
+    ("/account/sessions", |_| page(post(account::end_session).fallback(only_post))),
+    ("/account/consents", |_| page(post(account::withdraw).fallback(only_post))),
+    ("/account/groups/{id}", |_| page(get(group::get).post(group::post).fallback(only_get_and_post))),
+    ("/oauth2/v2.0/userinfo", |app| shared(app, get(userinfo::get).post(userinfo::get).fallback(only_get_and_post))),
+    ("/oauth2/v2.0/token", |app| shared(app, post(token::post).fallback(only_post))),
+    ("/oauth2/v2.0/introspect", |_| post(introspect::post).fallback(only_post)),
+    ("/introspect", |_| post(introspect::post).fallback(only_post)),
+    ("/oauth2/v2.0/revoke", |app| shared(app, post(revoke::post).fallback(only_post))),
+    ("/revoke", |app| shared(app, post(revoke::post).fallback(only_post))),
+    ("/oauth2/v2.0/groups", |_| get(groups::get).post(groups::get).fallback(only_get_and_post)),
+    ("/discovery/v2.0/keys", |app| shared(app, get(jwks::get).fallback(only_get))),
+    ("/jwks", |app| shared(app, get(jwks::get).fallback(only_get))),
+    ("/.well-known/oauth-authorization-server", document),
+    ("/.well-known/openid-configuration", document),
     // MSAL for Python, when its oidc_authority ends in a slash.
-    ("//.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
-    ("/v2.0/.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
-    ("/statuslists/{id}", || get(status_list::get).fallback(only_get)),
-    ("/livez", || get(health::livez).fallback(only_get)),
-    ("/readyz", || get(health::readyz).fallback(only_get)),
-    ("/metrics", || get(metrics::get).fallback(only_get)),
+    ("//.well-known/openid-configuration", document),
+    ("/v2.0/.well-known/openid-configuration", document),
+    ("/gateway/check", |_| any(gateway::check)),
+    ("/gateway/check/{*rest}", |_| any(gateway::check)),
+    ("/gateway/middleman", |_| post(gateway::middleman).fallback(only_post)),
+    ("/statuslists/{id}", |_| get(status_list::get).fallback(only_get)),
+    ("/livez", |_| get(health::livez).fallback(only_get)),
+    ("/readyz", |_| get(health::readyz).fallback(only_get)),
+    ("/metrics", |_| get(metrics::get).fallback(only_get)),
 ];
 
 /// Well-known documents that RFC 8414 §3 puts between host and path of the issuer.
@@ -52,23 +56,37 @@ const INSERTED_PATHS: &[&str] = &["/.well-known/oauth-authorization-server", "/.
 pub fn router(app: Arc<App>) -> Router {
     let mut router = Router::new().route("/", get(home::get).fallback(only_get));
     for (path, route) in TENANT_PATHS {
-        router = router.route(path, route()).route(&format!("/{{tenant}}{path}"), route());
+        router = router.route(path, route(&app)).route(&format!("/{{tenant}}{path}"), route(&app));
     }
     for well_known in INSERTED_PATHS {
-        router = router.route(&format!("{well_known}/{{tenant}}"), get(metadata::get).fallback(only_get));
+        router = router.route(&format!("{well_known}/{{tenant}}"), document(&app));
     }
     // A public URL with a path works whether or not the proxy in front removes it.
     let prefix = app.public_url.path();
     if !prefix.is_empty() {
         for well_known in INSERTED_PATHS {
             let inserted = format!("{well_known}{prefix}");
-            router = router
-                .route(&format!("{inserted}/{{tenant}}"), get(metadata::get).fallback(only_get))
-                .route(&inserted, get(metadata::get).fallback(only_get));
+            router = router.route(&format!("{inserted}/{{tenant}}"), document(&app)).route(&inserted, document(&app));
         }
         router = Router::new().nest(&prefix, router.clone()).merge(router);
     }
-    router.fallback(nothing_here).layer(middleware::from_fn_with_state(app.clone(), layers::finish)).with_state(app)
+    let finish = Finish {
+        clock: app.clock.clone(),
+        random: app.random.clone(),
+        // Not for loopback names: a browser would remember it for everything else that runs there.
+        strict_transport: app.public_url.is_https() && !app.public_url.is_loopback(),
+    };
+    router.fallback(nothing_here).layer(middleware::from_fn_with_state(finish, layers::finish)).with_state(app)
+}
+
+/// A route that web pages of registered origins may call.
+fn shared(app: &Arc<App>, route: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
+    route.layer(middleware::from_fn_with_state(app.clone(), cors::share))
+}
+
+/// The metadata document.
+fn document(app: &Arc<App>) -> MethodRouter<Arc<App>> {
+    shared(app, get(metadata::get).fallback(only_get))
 }
 
 /// A route that people see: its errors are pages.

@@ -3,6 +3,7 @@
 use super::consents::{Consent, insert_consents};
 use super::grants::{self, Authorization, NewAuthorization, TokenRecord, insert_token, revoke_grants};
 use super::refresh_tokens::{NewRefreshToken, insert_refresh_token};
+use super::users::hold_user;
 use super::{Store, StoreError, reading, unreadable, writing};
 use crate::types::clock::UnixTime;
 use crate::types::id::TenantId;
@@ -80,7 +81,8 @@ struct Row {
 }
 
 impl Store {
-    /// Keeps an authorization with its code, and the consents that were given for it.
+    /// Keeps an authorization with its code, and the consents that were given for it; unless the session ended or a
+    /// consent that it rests on was taken back since they were looked at. Answers whether it is kept.
     ///
     /// # Errors
     /// The database does not answer, or client or user were deleted meanwhile.
@@ -90,10 +92,35 @@ impl Store {
         new: &NewAuthorization<'_>,
         code: &NewCode<'_>,
         consents: (&[Consent], UnixTime),
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let (given, now) = consents;
         let authorized = serde_json::to_string(new.authorized).map_err(|_| unreadable("authorization"))?;
-        writing!(self, tx => {
+        Ok(writing!(self, tx => {
+            hold_user!(tx, new.user);
+            let session: Option<(Uuid,)> =
+                sqlx::query_as("SELECT id FROM sessions WHERE id = $1 AND user_id = $2 AND expires_at > $3")
+                    .bind(new.session.uuid())
+                    .bind(new.user.uuid())
+                    .bind(now)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            if session.is_none() {
+                return Ok(false);
+            }
+            for consent in new.rests_on {
+                let stands: Option<(Uuid,)> = sqlx::query_as(
+                    "SELECT user_id FROM consents WHERE user_id = $1 AND client_id = $2 AND resource_id = $3 AND value = $4",
+                )
+                .bind(new.user.uuid())
+                .bind(new.client.uuid())
+                .bind(consent.resource.uuid())
+                .bind(&consent.value)
+                .fetch_optional(&mut *tx)
+                .await?;
+                if stands.is_none() {
+                    return Ok(false);
+                }
+            }
             insert_consents!(tx, (new.user, new.client), given, now);
             sqlx::query(
                 "INSERT INTO grants (id, tenant_id, client_id, user_id, session_id, authorized, offline, auth_time, \
@@ -125,8 +152,8 @@ impl Store {
             .bind(code.expires_at)
             .execute(&mut *tx)
             .await?;
-        });
-        Ok(())
+            true
+        }))
     }
 
     /// A code by its hash.
@@ -173,6 +200,11 @@ impl Store {
         now: UnixTime,
     ) -> Result<Redeemed, StoreError> {
         Ok(writing!(self, tx => {
+            // The grant before its code, as everything that ends grants has it.
+            sqlx::query("UPDATE grants SET expires_at = expires_at WHERE id = (SELECT grant_id FROM codes WHERE hash = $1)")
+                .bind(&hash[..])
+                .execute(&mut *tx)
+                .await?;
             let spent: Option<(Uuid,)> = sqlx::query_as(
                 "UPDATE codes SET spent_at = $2 WHERE hash = $1 AND spent_at IS NULL AND expires_at > $2 RETURNING grant_id",
             )

@@ -1,6 +1,7 @@
 //! What a person agreed to, remembered per client and scope; and taken back.
 
 use super::grants::revoke_grants;
+use super::users::hold_user;
 use super::{Store, StoreError, reading, writing};
 use crate::types::clock::UnixTime;
 use crate::types::id::{ClientOid, ResourceId, TenantId, UserId};
@@ -99,6 +100,7 @@ impl Store {
     /// The database does not answer: then nothing is taken back.
     pub async fn withdraw_consents(&self, user: UserId, client: ClientOid, now: UnixTime) -> Result<bool, StoreError> {
         Ok(writing!(self, tx => {
+            hold_user!(tx, user);
             let removed = sqlx::query("DELETE FROM consents WHERE user_id = $1 AND client_id = $2")
                 .bind(user.uuid())
                 .bind(client.uuid())

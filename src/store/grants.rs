@@ -1,5 +1,6 @@
 //! Authorizations: who let whom do what, and everything that falls with one.
 
+use super::consents::Consent;
 use super::users::{self, User};
 use super::{Store, StoreError, reading, unreadable, writing};
 use crate::types::authorized::Authorized;
@@ -48,6 +49,8 @@ pub struct NewAuthorization<'a> {
     pub authorized: &'a Authorized,
     /// When the person signed in.
     pub auth_time: UnixTime,
+    /// What they agreed to before, where they are not asked again: it must still stand.
+    pub rests_on: &'a [Consent],
 }
 
 /// An access token as it is remembered with its grant.

@@ -60,6 +60,9 @@ pub struct MemberLine {
     pub id: Uuid,
     /// Client id, user name or group name.
     pub name: String,
+    /// What people call it: a client's name, a person's display name.
+    #[serde(skip)]
+    pub shown: String,
 }
 
 impl Store {
@@ -173,22 +176,24 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn list_members(&self, group: GroupId, transitive: bool) -> Result<Vec<MemberLine>, StoreError> {
-        let rows: Vec<(String, Uuid, String)> = reading!(self, conn =>
+        let rows: Vec<(String, Uuid, String, String)> = reading!(self, conn =>
             sqlx::query_as(
                 "WITH RECURSIVE inside (id, deep) AS (SELECT id, 0 FROM groups WHERE id = $1 \
                  UNION SELECT g.member_id, 1 FROM group_groups g JOIN inside ON g.group_id = inside.id WHERE $2) \
-                 SELECT 'client' AS kind, c.id, c.client_id AS name FROM clients c JOIN group_clients m ON m.client_id = c.id \
+                 SELECT 'client' AS kind, c.id, c.client_id AS name, c.name AS shown FROM clients c \
+                 JOIN group_clients m ON m.client_id = c.id \
                  WHERE m.group_id IN (SELECT id FROM inside) \
-                 UNION SELECT 'user', u.id, u.username FROM users u JOIN group_users m ON m.user_id = u.id \
+                 UNION SELECT 'user', u.id, u.username, COALESCE(u.display_name, u.username) FROM users u \
+                 JOIN group_users m ON m.user_id = u.id \
                  WHERE m.group_id IN (SELECT id FROM inside) \
-                 UNION SELECT 'group', g.id, g.name FROM groups g JOIN group_groups m ON m.member_id = g.id \
+                 UNION SELECT 'group', g.id, g.name, g.name FROM groups g JOIN group_groups m ON m.member_id = g.id \
                  WHERE m.group_id IN (SELECT id FROM inside) ORDER BY 1, 3",
             )
             .bind(group.uuid())
             .bind(transitive)
             .fetch_all(conn)
             .await?);
-        Ok(rows.into_iter().map(|(kind, id, name)| MemberLine { kind, id, name }).collect())
+        Ok(rows.into_iter().map(|(kind, id, name, shown)| MemberLine { kind, id, name, shown }).collect())
     }
 
     /// Adds a member; answers whether that is new.

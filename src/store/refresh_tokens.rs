@@ -11,6 +11,7 @@ use super::{Store, StoreError, reading, writing};
 use crate::types::clock::UnixTime;
 use crate::types::id::{GrantId, TenantId};
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 /// Unused successors that are kept of one token: more than any client asks for at once.
 const SUCCESSORS: i64 = 128;
@@ -164,6 +165,41 @@ impl Store {
                 revoke_grants!(tx, grant, now);
             }
             taken
+        }))
+    }
+
+    /// Removes refresh tokens that ended unused before `before`, at most one batch, and ends grants that have no other:
+    /// nobody can use those any more. Answers how many grants were looked at.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn purge_refresh_tokens(&self, before: UnixTime) -> Result<u64, StoreError> {
+        Ok(writing!(self, tx => {
+            let grants: Vec<(Uuid,)> = sqlx::query_as(
+                "SELECT DISTINCT grant_id FROM (SELECT grant_id FROM refresh_tokens WHERE expires_at < $1 LIMIT 500) AS ended \
+                 ORDER BY grant_id",
+            )
+            .bind(before)
+            .fetch_all(&mut *tx)
+            .await?;
+            // The grant before its tokens, as everywhere.
+            for (grant,) in &grants {
+                sqlx::query(
+                    "UPDATE grants SET expires_at = CASE WHEN expires_at > $2 AND NOT EXISTS \
+                     (SELECT 1 FROM refresh_tokens WHERE grant_id = $1 AND expires_at >= $2) THEN $2 ELSE expires_at END \
+                     WHERE id = $1",
+                )
+                .bind(grant)
+                .bind(before)
+                .execute(&mut *tx)
+                .await?;
+                sqlx::query("DELETE FROM refresh_tokens WHERE grant_id = $1 AND expires_at < $2")
+                    .bind(grant)
+                    .bind(before)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            u64::try_from(grants.len()).unwrap_or_default()
         }))
     }
 }

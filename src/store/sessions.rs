@@ -1,7 +1,7 @@
 //! Sessions of people in browsers. The cookie's value is kept as its hash alone.
 
 use super::grants::revoke_grants;
-use super::users::{self, User};
+use super::users::{self, User, hold_user};
 use super::{Store, StoreError, reading, writing};
 use crate::types::clock::UnixTime;
 use crate::types::id::{SessionId, TenantId, UserId};
@@ -69,7 +69,7 @@ struct Row {
     user: users::Row,
 }
 
-/// Ends a session with what is bound to it; answers how many sessions ended.
+/// Ends a session with what is bound to it, inside a transaction that holds the user; answers how many sessions ended.
 macro_rules! end_session {
     ($tx:ident, $user:expr, $session:expr, $now:expr) => {{
         let ended = sqlx::query("DELETE FROM sessions WHERE id = $1 AND user_id = $2")
@@ -110,7 +110,12 @@ impl Store {
         now: UnixTime,
     ) -> Result<Option<SessionId>, StoreError> {
         let same = previous.filter(|previous| previous.user.id == new.user);
+        let another = previous.map(|previous| previous.user.id).filter(|user| *user != new.user);
         Ok(writing!(self, tx => {
+            // Two people who sign in over each other's session must not wait for each other.
+            if let Some(another) = another.filter(|another| another.uuid() < new.user.uuid()) {
+                hold_user!(tx, another);
+            }
             let still = sqlx::query("UPDATE users SET last_login_at = $2 WHERE id = $1 AND enabled AND password_hash = $3")
                 .bind(new.user.uuid())
                 .bind(now)
@@ -122,6 +127,7 @@ impl Store {
                 return Ok(None);
             }
             if let Some(other) = previous.filter(|previous| previous.user.id != new.user) {
+                hold_user!(tx, other.user.id);
                 end_session!(tx, other.user.id, other.id, now);
             }
             let renewed = match same {
@@ -250,7 +256,10 @@ impl Store {
     /// # Errors
     /// The database does not answer: then the session goes on.
     pub async fn end_session(&self, user: UserId, session: SessionId, now: UnixTime) -> Result<bool, StoreError> {
-        Ok(writing!(self, tx => end_session!(tx, user, session, now)) > 0)
+        Ok(writing!(self, tx => {
+            hold_user!(tx, user);
+            end_session!(tx, user, session, now)
+        }) > 0)
     }
 
     /// Removes sessions that ended before `before`, at most one batch; answers how many.

@@ -81,15 +81,28 @@ pub struct Ended {
     pub authorizations: u64,
 }
 
-/// Ends everything that a user has open, inside a transaction.
+/// Locks a person's row inside a transaction; answers how many there are of it. Whoever begins or ends something of a
+/// person's does this first: so what begins is seen by what ends it, and no two of them wait for each other.
+macro_rules! hold_user {
+    ($tx:ident, $user:expr) => {
+        sqlx::query("UPDATE users SET enabled = enabled WHERE id = $1")
+            .bind($user.uuid())
+            .execute(&mut *$tx)
+            .await?
+            .rows_affected()
+    };
+}
+pub(super) use hold_user;
+
+/// Ends everything that a user has open, inside a transaction that holds the user.
 macro_rules! end_all {
     ($tx:ident, $user:expr, $now:expr) => {{
-        let authorizations = revoke_grants!($tx, $user.uuid(), $now);
         let sessions = sqlx::query("DELETE FROM sessions WHERE user_id = $1")
             .bind($user.uuid())
             .execute(&mut *$tx)
             .await?
             .rows_affected();
+        let authorizations = revoke_grants!($tx, $user.uuid(), $now);
         Ended { sessions, authorizations }
     }};
 }
@@ -354,6 +367,9 @@ impl Store {
     pub async fn delete_user(&self, tenant: TenantId, user: &User, now: UnixTime) -> Result<Ended, AdminError> {
         Ok(writing!(self, tx => {
             announce!(tx, tenant, Noun::Group, user.username.as_str(), now);
+            if hold_user!(tx, user.id) == 0 {
+                return Err(gone(user));
+            }
             // First, while the rows that tell which tokens came from the person are still there.
             let ended = end_all!(tx, user.id, now);
             let deleted = sqlx::query("DELETE FROM users WHERE tenant_id = $1 AND id = $2")

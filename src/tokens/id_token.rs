@@ -10,7 +10,7 @@ use crate::store::tenants::Tenant;
 use crate::store::users::User;
 use crate::types::alg::Alg;
 use crate::types::authorized::Authorized;
-use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
+use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy, TokenFormat};
 use crate::types::secret::sha256;
 use crate::types::uri::ResourceIdentifier;
 use base64::Engine;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// Seconds that an ID token lives.
 const LIFETIME: i64 = 3600;
 
-/// Groups that fit into the claim; with more it says where they are.
+/// Groups that fit into an ID token; with more it says where they are.
 const GROUP_LIMIT: usize = 200;
 
 /// What an ID token says beside who the person is.
@@ -65,20 +65,21 @@ pub async fn sign(app: &App, tenant: &Tenant, statement: Statement<'_>) -> Resul
     payload.insert("amr".into(), json!(AMR));
     payload.insert("azp".into(), client.client_id.as_str().into());
     payload.insert("sid".into(), login.session.to_string().into());
-    payload.extend(identity((tenant, &issuer), login.user, authorized, membership));
+    payload.extend(identity(tenant, login.user, authorized, membership));
+    if authorized.has("groups") && membership.groups.len() > GROUP_LIMIT {
+        // OpenID Connect Core §5.6.2: too many to be sent along; UserInfo has them all, whatever the access token is for.
+        payload.remove("groups");
+        payload.insert("_claim_names".into(), json!({ "groups": "src1" }));
+        let endpoint = format!("{issuer}/oauth2/v2.0/userinfo");
+        payload.insert("_claim_sources".into(), json!({ "src1": { "endpoint": endpoint } }));
+    }
     let payload = serde_json::to_vec(&payload).map_err(|error| OAuthError::from(reason::INTERNAL).because(error))?;
     let ring = app.key_ring(tenant.id).await?;
     Ok(ring.signing(Alg::Rs256, now)?.sign("JWT", &payload)?)
 }
 
 /// Who a person is, as far as it was asked for (OpenID Connect Core §5.4).
-pub fn identity(
-    tenant: (&Tenant, &str),
-    user: &User,
-    authorized: &Authorized,
-    membership: &Membership,
-) -> Map<String, Value> {
-    let (tenant, issuer) = tenant;
+pub fn identity(tenant: &Tenant, user: &User, authorized: &Authorized, membership: &Membership) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("sub".into(), user.id.to_string().into());
     claims.insert("oid".into(), user.id.to_string().into());
@@ -94,14 +95,7 @@ pub fn identity(
     }
     if authorized.has("groups") {
         let names: Vec<&str> = membership.groups.iter().map(|group| group.name.as_str()).collect();
-        if names.len() <= GROUP_LIMIT {
-            claims.insert("groups".into(), names.into());
-        } else {
-            // OpenID Connect Core §5.6.2: too many to be sent along; they are fetched where this points.
-            claims.insert("_claim_names".into(), json!({ "groups": "src1" }));
-            let endpoint = format!("{issuer}/oauth2/v2.0/groups");
-            claims.insert("_claim_sources".into(), json!({ "src1": { "endpoint": endpoint } }));
-        }
+        claims.insert("groups".into(), names.into());
     }
     claims
 }
@@ -120,6 +114,7 @@ pub fn resource(issuer: &str) -> Resource {
             group_format: GroupFormat::Name,
             group_limit: 0,
             claims_profile: ClaimsProfile::Standard,
+            token_format: TokenFormat::Jwt,
         },
         scopes: Vec::new(),
         roles: Vec::new(),

@@ -178,13 +178,25 @@ fn within_permissions(client: &Client, asked: &Asked<'_>, otherwise: bool) -> Re
     Ok(values)
 }
 
-fn is_permitted(client: &Client, resource: &Resource) -> bool {
+/// True when the client may have something at a resource.
+pub fn is_permitted(client: &Client, resource: &Resource) -> bool {
     client.allowed.iter().any(|allowed| allowed.resource == resource.id)
 }
 
 /// Scopes as they are written where no resource is understood.
 fn qualified(resource: &Resource, values: &[String]) -> String {
     values.iter().map(|value| format!("{}/{value}", resource.identifier)).collect::<Vec<_>>().join(" ")
+}
+
+/// RFC 6749 §5.1: of scope tokens as they were asked for those that are granted, so that a client does not take for
+/// granted what an operator took away.
+fn granted_of(echo: &[String], resource: &Resource, values: &[String]) -> String {
+    let granted = |token: &&str| {
+        let qualified = token.strip_prefix(resource.identifier.as_str()).and_then(|rest| rest.strip_prefix('/'));
+        let value = qualified.unwrap_or(token);
+        value == DEFAULT || values.iter().any(|granted| granted == value)
+    };
+    echo.iter().map(String::as_str).filter(granted).collect::<Vec<_>>().join(" ")
 }
 
 /// What a person can authorize a client to do of what it asks for: what the client may have, and scopes of identity.
@@ -289,8 +301,8 @@ pub fn choose<'r>(
     let values: Vec<String> =
         held.values.iter().filter(|value| wanted(value) && may_have.contains(&value.as_str())).cloned().collect();
     let echo = match (asked.echo.is_empty(), held.echo.is_empty()) {
-        (false, _) => asked.echo.join(" "),
-        (true, false) => held.echo.join(" "),
+        (false, _) => granted_of(&asked.echo, resource, &values),
+        (true, false) => granted_of(&held.echo, resource, &values),
         (true, true) => qualified(resource, &values),
     };
     // Clients compare the scope of the answer with what they asked for; identity is part of it.

@@ -25,6 +25,9 @@ import uuid
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("GRANTOR_BINARY", str(ROOT / "target/debug/grantor"))
 POSTGRES = os.environ.get("GRANTOR_TEST_DATABASE")
+ENGINE = "PostgreSQL" if POSTGRES else "SQLite"
+# A folder outside the repository for pictures of the pages; nobody but a person looks at them.
+SCREENSHOTS = os.environ.get("GRANTOR_SCREENSHOTS")
 
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -51,9 +54,9 @@ class Place:
     def flags(self):
         return ["--database", self.database, "--keys", str(self.folder / "keys")]
 
-    def cli(self, *arguments):
+    def cli(self, *arguments, input=""):
         """Runs a command of the binary on this data; hands back what `--json` printed, if it printed anything."""
-        printed = run([BINARY, *arguments, *self.flags(), "--json"], cwd=self.folder).strip()
+        printed = run([BINARY, *arguments, *self.flags(), "--json"], cwd=self.folder, input=input).strip()
         return json.loads(printed) if printed else None
 
     def close(self):
@@ -139,9 +142,9 @@ class Server:
                 self.place.close()
 
 
-def run(command, **options):
+def run(command, *, input="", **options):
     """Runs a program that must succeed; hands back its standard output."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, **options)
+    done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=60, **options)
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -188,7 +191,6 @@ def loopback():
 
 def main(*tests):
     """Runs the tests of one folder, all of them, and fails when one did."""
-    engine = "PostgreSQL" if POSTGRES else "SQLite"
     failed = 0
     for test in tests:
         started = time.monotonic()
@@ -200,5 +202,5 @@ def main(*tests):
             verdict = "FAILED"
             failed += 1
         took = time.monotonic() - started
-        print(f"{verdict}  {test.__name__.replace('_', ' ')}  ({engine}, {took:.1f} s)", file=sys.stderr)
+        print(f"{verdict}  {test.__name__.replace('_', ' ')}  ({ENGINE}, {took:.1f} s)", file=sys.stderr)
     sys.exit(1 if failed else 0)

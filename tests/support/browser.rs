@@ -3,9 +3,11 @@
 use super::{API, Reply, TestApp, TestClient};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use grantor::extract::peer::Peer;
 use grantor::store::clients::{Client, ClientParts};
 use regex::Regex;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Mutex;
 
 /// Of RFC 7636, appendix B.
@@ -63,7 +65,12 @@ impl TestApp {
 
     /// A new browser.
     pub fn browser(&self) -> Browser<'_> {
-        Browser { test: self, cookies: Mutex::default() }
+        Browser { test: self, cookies: Mutex::default(), address: None }
+    }
+
+    /// A new browser at an address of the network.
+    pub fn browser_at(&self, address: &str) -> Browser<'_> {
+        Browser { address: Some(address.parse().unwrap()), ..self.browser() }
     }
 
     /// The token endpoint's answer to a code of `web`.
@@ -136,12 +143,19 @@ impl Ask {
 pub struct Browser<'a> {
     pub test: &'a TestApp,
     pub cookies: Mutex<BTreeMap<String, String>>,
+    /// Where it is, unless on the server's own machine.
+    pub address: Option<IpAddr>,
 }
 
 impl Browser<'_> {
     /// GET.
     pub async fn get(&self, path: &str) -> Reply {
         self.send(Request::get(path), Body::empty()).await
+    }
+
+    /// Goes where a redirect leads.
+    pub async fn follow(&self, redirect: &Reply) -> Reply {
+        self.get(redirect.header("location")).await
     }
 
     /// POST of a form.
@@ -155,6 +169,7 @@ impl Browser<'_> {
         let cookies: Vec<String> =
             self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = if cookies.is_empty() { request } else { request.header(header::COOKIE, cookies.join("; ")) };
+        let request = if let Some(address) = self.address { request.extension(Peer(address)) } else { request };
         let reply = self.test.send(request.body(body).unwrap()).await;
         for set in reply.headers.get_all(header::SET_COOKIE) {
             let (name, rest) = set.to_str().unwrap().split_once('=').unwrap();
@@ -167,6 +182,25 @@ impl Browser<'_> {
             }
         }
         reply
+    }
+
+    /// The value of a cookie.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.cookies.lock().unwrap().get(name).cloned()
+    }
+
+    /// Gives the browser a cookie.
+    pub fn set_cookie(&self, name: &str, value: &str) {
+        self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Goes to the account page and signs in there; what the page says then.
+    pub async fn sign_in(&self, username: &str) -> Reply {
+        let account = self.test.at("/account");
+        let page = self.get(&account).await;
+        let reply = self.log_in(&page, username, PASSWORD).await;
+        assert_eq!((reply.status.as_u16(), reply.header("location")), (303, account.as_str()), "{}", reply.text());
+        self.get(&account).await
     }
 
     /// Fills in the login page that `page` is.
@@ -195,7 +229,7 @@ impl Browser<'_> {
             reply = match main_id(&reply).as_deref() {
                 Some("grantor-login") => self.log_in(&reply, username, PASSWORD).await,
                 Some("grantor-consent") => self.decide(&reply, "approve").await,
-                _ if reply.header("location").starts_with('/') => self.get(&reply.header("location").to_owned()).await,
+                _ if reply.header("location").starts_with('/') => self.get(reply.header("location")).await,
                 _ => break,
             };
         }
@@ -235,8 +269,12 @@ pub fn field(page: &Reply, name: &str) -> String {
 
 /// HTML's character references, as askama writes them.
 pub fn unescape(text: &str) -> String {
-    let text = text.replace("&#38;", "&").replace("&#34;", "\"").replace("&#39;", "'");
-    text.replace("&#60;", "<").replace("&#62;", ">").replace("&amp;", "&").replace("&quot;", "\"")
+    let reference = Regex::new("&(?:#([0-9]+)|amp|quot);").unwrap();
+    let meant = |found: &regex::Captures<'_>| match found.get(1) {
+        Some(number) => char::from(number.as_str().parse::<u8>().unwrap()).to_string(),
+        None => if found[0].starts_with("&a") { "&" } else { "\"" }.to_owned(),
+    };
+    reference.replace_all(text, meant).into_owned()
 }
 
 /// The parameters that a redirect brings to the client in its query.

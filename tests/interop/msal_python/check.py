@@ -1,8 +1,10 @@
-"""MSAL for Python gets tokens over TLS, with the development CA of `grantor quickstart --tls`."""
+"""MSAL for Python gets tokens over TLS, with the development CA of `grantor quickstart --tls`, for itself and for people."""
 
 import json
+import warnings
 
 import msal
+import people
 import requests
 from starter import Server, main, snippet
 
@@ -103,6 +105,82 @@ def an_unknown_scope_shows_our_error():
         assert answer["error_description"].startswith("GRT4"), answer
 
 
+SCOPES = [f"{people.API}/read"]
+
+# The answer comes by a query on purpose: a form that another site posts brings no session cookie along.
+warnings.filterwarnings("ignore", message="response_mode='form_post' is recommended")
+
+
+def as_the_example(made, client):
+    """The values of this server in place of those that the documentation shows."""
+    return {
+        "CLIENT_ID": client["client_id"],
+        **({"CLIENT_SECRET": client["client_secret"]} if "client_secret" in client else {}),
+        "https://login.example.com": made["public_url"],
+        "https://api.example.com/read": SCOPES[0],
+        "keys/dev-ca.pem": made["ca_file"],
+    }
+
+
+def refreshed_twice(app, person, answer):
+    """The account is known, and its refresh tokens work one after the other; signing out forgets it."""
+    assert answer["id_token_claims"]["preferred_username"] == person.username, answer
+    (account,) = app.get_accounts()
+    assert account["username"] == person.username, account
+    cached = app.acquire_token_silent(SCOPES, account=account)
+    assert cached["token_source"] == "cache", cached
+    assert cached["access_token"] == answer["access_token"]
+    tokens = {answer["access_token"]}
+    for _ in range(2):
+        fresh = app.acquire_token_silent(SCOPES, account=account, force_refresh=True)
+        assert fresh and fresh.get("token_source") == "identity_provider", fresh
+        tokens.add(fresh["access_token"])
+    assert len(tokens) == 3
+    assert len(app.get_accounts()) == 1
+    app.remove_account(account)
+    assert app.get_accounts() == []
+    assert app.acquire_token_silent(SCOPES, account=account) is None
+
+
+def a_person_signs_in_at_the_browser_of_a_desktop_program():
+    with Server(tls=True) as server:
+        made, place = server.made, server.place
+        people.new_api(place)
+        client = people.new_client(place, "Desktop", "--public", "--redirect-uri", "http://localhost")
+        person = people.Person(place)
+        person.use_as_browser()
+        names = snippet("MSAL for Python on a desktop", as_the_example(made, client))
+        assert "Authentication complete" in person.finish()["text"]
+        refreshed_twice(names["app"], person, names["answer"])
+
+        person.use_as_browser(allow=False)
+        refused = names["app"].acquire_token_interactive(SCOPES)
+        assert "Authentication failed" in person.finish()["text"]
+        assert refused["error"] == "access_denied", refused
+
+
+def a_person_signs_in_at_a_web_application():
+    with Server(tls=True) as server, people.Site() as site:
+        made, place = server.made, server.place
+        people.new_api(place)
+        client = people.new_client(place, "Web", "--redirect-uri", site.redirect_uri)
+        person = people.Person(place)
+        names = snippet("MSAL for Python in a web application", as_the_example(made, client))
+        flow = names["start"](site.redirect_uri)
+        person.go(flow["auth_uri"])
+        refreshed_twice(names["app"], person, names["finish"](flow, site.next()))
+
+        other = people.Person(place)
+        flow = names["start"](site.redirect_uri)
+        other.go(flow["auth_uri"], allow=False)
+        try:
+            names["finish"](flow, site.next())
+        except PermissionError as error:
+            assert "access_denied" in str(error), error
+        else:
+            raise AssertionError("a refusal was taken for an answer")
+
+
 main(
     the_second_call_is_answered_from_the_cache,
     the_documented_snippet_works,
@@ -110,4 +188,6 @@ main(
     oidc_authority_accepts_the_issuer,
     a_wrong_secret_shows_our_error,
     an_unknown_scope_shows_our_error,
+    a_person_signs_in_at_the_browser_of_a_desktop_program,
+    a_person_signs_in_at_a_web_application,
 )

@@ -6,7 +6,7 @@ import types
 import unittest.mock
 
 from broker import KNOWN_WITHIN, RESOURCE, Broker, ask, await_client, block, client, directory, line, main, page
-from person import Person
+from browserless import Person
 from starter import Server, last_seen
 
 SECTION = "Strimzi"

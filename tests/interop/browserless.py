@@ -1,4 +1,4 @@
-"""A person at a browser, as far as the server sees one: a cookie jar, pages and their forms."""
+"""A person at a browser as far as the server sees one, without Chromium: a cookie jar, pages and their forms."""
 
 import base64
 import hashlib

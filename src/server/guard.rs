@@ -1,0 +1,68 @@
+//! The routes of `grantor guard`: the same paths and answers as the server's gateway check.
+
+use super::layers::{self, Finish};
+use crate::endpoints::gateway::{allowed, for_gateways, headers_of};
+use crate::error::{OAuthError, reason};
+use crate::extract::json::PostedJson;
+use crate::gateway::{self, Shown};
+use crate::guard::Guard;
+use crate::types::clock::Clock;
+use crate::types::random::Random;
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use std::sync::Arc;
+
+/// The whole service.
+pub fn router(guard: Arc<Guard>, clock: Clock, random: Random) -> Router {
+    Router::new()
+        .route("/gateway/check", any(check))
+        .route("/gateway/check/{*rest}", any(check))
+        .route("/gateway/middleman", post(middleman))
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .fallback(nothing_here)
+        .layer(middleware::from_fn_with_state(Finish { clock, random, strict_transport: false }, layers::finish))
+        .with_state(guard)
+}
+
+/// Gateways know no 404: an address that is wrong lets nothing through.
+async fn nothing_here() -> OAuthError {
+    for_gateways(reason::NOT_FOUND.into())
+}
+
+async fn ready(State(guard): State<Arc<Guard>>) -> Response {
+    if guard.is_ready().await {
+        "ok".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "nothing is known of the server yet").into_response()
+    }
+}
+
+async fn check(
+    State(guard): State<Arc<Guard>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, OAuthError> {
+    let (headers, query) = (headers_of(&headers), query.unwrap_or_default());
+    decide(&guard, Shown { headers: &headers, query: &query }).await
+}
+
+async fn middleman(
+    State(guard): State<Arc<Guard>>,
+    RawQuery(query): RawQuery,
+    posted: PostedJson,
+) -> Result<Response, OAuthError> {
+    let (headers, query) = (gateway::middleman(&posted.0), query.unwrap_or_default());
+    decide(&guard, Shown { headers: &headers, query: &query }).await
+}
+
+async fn decide(guard: &Guard, shown: Shown<'_>) -> Result<Response, OAuthError> {
+    let answer = guard.check(shown).await;
+    let outcome = answer.as_ref().map_or_else(|error| error.reason().error, |_| "allowed");
+    metrics::counter!("grantor_gateway_checks_total", "outcome" => outcome).increment(1);
+    answer.map(|claims| allowed(&claims)).map_err(for_gateways)
+}
