@@ -229,6 +229,6 @@ main(
     a_changed_token_is_refused,
     a_revoked_token_is_refused_where_we_are_asked,
     a_refresh_token_is_used_again_and_again,
-    # opaque_tokens_are_asked_about,
-    # a_long_lived_token_works_until_it_is_revoked,
+    opaque_tokens_are_asked_about,
+    a_long_lived_token_works_until_it_is_revoked,
 )
