@@ -85,7 +85,8 @@ async fn attack(browser: &Browser<'_>, form: &Form) {
         reply.assert_error_page(400, 1002);
     }
     let in_url = format!("{}?{}", form.0, serde_urlencoded::to_string(&form.1).unwrap());
-    assert!(browser.get(&in_url).await.header("location").is_empty());
+    let gone = browser.get(&in_url).await.header("location").to_owned();
+    assert!(["", "/account"].contains(&gone.as_str()), "{gone}");
 }
 
 /// Sends a form as our own page does.
@@ -350,8 +351,8 @@ async fn an_error_of_a_page_is_a_page_with_its_status() {
     let csrf = fields(&page)["csrf"].clone();
     let (id, group) = (uuid::Uuid::nil().to_string(), "/account/groups");
     for (reply, status, code) in [
-        (browser.get("/login").await, 405, 1001),
-        (browser.get("/consent").await, 405, 1001),
+        (browser.send(Request::put("/login"), Body::empty()).await, 405, 1001),
+        (browser.send(Request::put("/consent"), Body::empty()).await, 405, 1001),
         (browser.get("/account/sessions").await, 405, 1001),
         (browser.get("/account/consents").await, 405, 1001),
         (browser.post("/account", &[]).await, 405, 1001),
@@ -371,4 +372,22 @@ async fn an_error_of_a_page_is_a_page_with_its_status() {
     // What is for programs stays JSON.
     test.get("/nothing/here/at/all").await.assert_error(404, "invalid_request", 1010);
     test.get("/oauth2/v2.0/token").await.assert_error(405, "invalid_request", 1001);
+}
+
+// After a form was refused, a reload by the address bar is a GET without it.
+#[tokio::test]
+async fn who_comes_to_a_form_without_it_is_led_to_the_account() {
+    let (test, _) = TestApp::with_people().await;
+    for path in ["/login", "/consent"] {
+        let reply = test.browser().get(path).await;
+        assert_eq!((reply.status.as_u16(), reply.header("location")), (303, "/account"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_address_is_a_page_for_who_reads_pages_and_json_for_programs() {
+    let test = TestApp::new().await;
+    let request = Request::get("/no/such/page").header("accept", "text/html,application/xhtml+xml");
+    test.send(request.body(Body::empty()).unwrap()).await.assert_error_page(404, 1010);
+    test.get("/no/such/page").await.assert_error(404, "invalid_request", 1010);
 }

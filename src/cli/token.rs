@@ -109,8 +109,16 @@ impl Issue {
         let format = self.format.unwrap_or(resources[0].settings.token_format);
         let terms = Terms { lifetime, format, by_operator: true, for_all: self.scope.is_none() };
         let minted = issue::mint_on(app, issuance, terms).await.map_err(|error| self.refused(&error))?;
+        let issuer = app.issuer(&tenant);
+        if format == TokenFormat::Jwt && app.config.public_url.is_none() {
+            eprintln!(
+                "grantor: the token names {issuer} as its issuer, a guess from the listening address; is the server reached at \
+                 another one, revoke the token, set GRANTOR_PUBLIC_URL as the server has it, and issue another"
+            );
+        }
         let value = json!({
             "id": minted.record.jti,
+            "issuer": issuer,
             "access_token": minted.access_token,
             "client_id": client.client_id,
             "resource": self.resource,
@@ -124,6 +132,7 @@ impl Issue {
                 ("Id", minted.record.jti.to_string()),
                 ("Client", client.client_id.to_string()),
                 ("Resource", self.resource.clone()),
+                ("Issuer", issuer.clone()),
                 ("Expires", format_time(minted.record.expires_at)),
             ])
         });

@@ -154,7 +154,7 @@ impl Cli {
     /// Runs a command with `--json` that must succeed; answers its value.
     #[track_caller]
     pub fn json(&self, args: &[&str]) -> Value {
-        let said = self.run(&[args, &["--json"]].concat());
+        let said = self.run(&[&["--json"], args].concat());
         assert_eq!(said.code, 0, "{args:?}: {said:?}");
         said.json()
     }
