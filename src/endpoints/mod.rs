@@ -1,6 +1,7 @@
 //! One file per path: extract, call, answer.
 
 pub mod authorize;
+pub mod databricks;
 pub mod groups;
 pub mod health;
 pub mod introspect;

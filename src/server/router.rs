@@ -3,7 +3,7 @@
 use super::layers;
 use crate::app::App;
 use crate::endpoints::{
-    authorize, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token, userinfo,
+    authorize, databricks, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token, userinfo,
 };
 use crate::error::{OAuthError, reason};
 use crate::pages::{account, consent, group, home, login, logout};
@@ -17,7 +17,7 @@ type Row = (&'static str, fn() -> MethodRouter<Arc<App>>);
 
 /// Paths that a tenant has: each is there as it stands, for the default tenant, and below `/{tenant}`.
 const TENANT_PATHS: &[Row] = &[
-    ("/oauth2/v2.0/authorize", || page(get(authorize::get).post(authorize::post).fallback(only_get_and_post))),
+    ("/oauth2/v2.0/authorize", authorization_endpoint),
     ("/oauth2/v2.0/logout", || page(get(logout::get).post(logout::post).fallback(only_get_and_post))),
     ("/login", || page(post(login::post).fallback(only_post))),
     ("/consent", || page(post(consent::post).fallback(only_post))),
@@ -26,7 +26,7 @@ const TENANT_PATHS: &[Row] = &[
     ("/account/consents", || page(post(account::withdraw).fallback(only_post))),
     ("/account/groups/{id}", || page(get(group::get).post(group::post).fallback(only_get_and_post))),
     ("/oauth2/v2.0/userinfo", || get(userinfo::get).post(userinfo::get).fallback(only_get_and_post)),
-    ("/oauth2/v2.0/token", || post(token::post).fallback(only_post)),
+    ("/oauth2/v2.0/token", token_endpoint),
     ("/oauth2/v2.0/introspect", || post(introspect::post).fallback(only_post)),
     ("/introspect", || post(introspect::post).fallback(only_post)),
     ("/oauth2/v2.0/revoke", || post(revoke::post).fallback(only_post)),
@@ -39,10 +39,23 @@ const TENANT_PATHS: &[Row] = &[
     // MSAL for Python, when its oidc_authority ends in a slash.
     ("//.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
     ("/v2.0/.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
+    ("/.well-known/databricks-config", || get(databricks::config).fallback(only_get)),
+    ("/oidc/.well-known/oauth-authorization-server", || get(databricks::workspace).fallback(only_get)),
+    ("/oidc/.well-known/openid-configuration", || get(databricks::workspace).fallback(only_get)),
+    ("/oidc/v1/authorize", authorization_endpoint),
+    ("/oidc/v1/token", token_endpoint),
     ("/statuslists/{id}", || get(status_list::get).fallback(only_get)),
     ("/livez", || get(health::livez).fallback(only_get)),
     ("/readyz", || get(health::readyz).fallback(only_get)),
     ("/metrics", || get(metrics::get).fallback(only_get)),
+];
+
+/// Paths of an account in the sense of Databricks, which is a tenant: below `/oidc/accounts/{tenant}`.
+const ACCOUNT_PATHS: &[Row] = &[
+    ("/.well-known/oauth-authorization-server", || get(databricks::account).fallback(only_get)),
+    ("/.well-known/openid-configuration", || get(databricks::account).fallback(only_get)),
+    ("/v1/authorize", authorization_endpoint),
+    ("/v1/token", token_endpoint),
 ];
 
 /// Well-known documents that RFC 8414 §3 puts between host and path of the issuer.
@@ -53,6 +66,9 @@ pub fn router(app: Arc<App>) -> Router {
     let mut router = Router::new().route("/", get(home::get).fallback(only_get));
     for (path, route) in TENANT_PATHS {
         router = router.route(path, route()).route(&format!("/{{tenant}}{path}"), route());
+    }
+    for (path, route) in ACCOUNT_PATHS {
+        router = router.route(&format!("/oidc/accounts/{{tenant}}{path}"), route());
     }
     for well_known in INSERTED_PATHS {
         router = router.route(&format!("{well_known}/{{tenant}}"), get(metadata::get).fallback(only_get));
@@ -69,6 +85,14 @@ pub fn router(app: Arc<App>) -> Router {
         router = Router::new().nest(&prefix, router.clone()).merge(router);
     }
     router.fallback(nothing_here).layer(middleware::from_fn_with_state(app.clone(), layers::finish)).with_state(app)
+}
+
+fn authorization_endpoint() -> MethodRouter<Arc<App>> {
+    page(get(authorize::get).post(authorize::post).fallback(only_get_and_post))
+}
+
+fn token_endpoint() -> MethodRouter<Arc<App>> {
+    post(token::post).fallback(only_post)
 }
 
 /// A route that people see: its errors are pages.
