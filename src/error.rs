@@ -157,6 +157,8 @@ pub mod reason {
         NOT_AN_OWNER = 4215 403 "access_denied" "You are not an owner of this group.";
         /// Somebody else changed the same thing at the same moment.
         CHANGED_MEANWHILE = 4216 409 "invalid_request" "Somebody else changed this meanwhile; look again and repeat it.";
+        /// MSAL's name for it.
+        INSTANCE_UNKNOWN = 4309 400 "invalid_instance" "The authority is not one of this server.";
         /// RFC 7009 §2.1.
         TOKEN_OF_OTHER_CLIENT = 5001 400 "unauthorized_client" "The token was issued to another client.";
         /// RFC 7009 §2.2.1.

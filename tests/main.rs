@@ -16,6 +16,7 @@ mod databricks; // host configuration and the paths below /oidc
 mod errors; // every error body, its table in the documentation, a database that is away
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
 mod house; // who may import whom, and how a file of ours looks
+mod instance_discovery; // what MSAL asks before it fetches a metadata document
 mod keys; // rotation, and private keys at rest
 mod pages; // what people see: escaping, ids, labels, policies
 mod rfc6749_authorization_code; // RFC 6749 §4.1: codes, from the request to the token

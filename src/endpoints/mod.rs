@@ -4,6 +4,7 @@ pub mod authorize;
 pub mod databricks;
 pub mod groups;
 pub mod health;
+pub mod instance;
 pub mod introspect;
 pub mod jwks;
 pub mod metadata;

@@ -3,7 +3,8 @@
 use super::layers;
 use crate::app::App;
 use crate::endpoints::{
-    authorize, databricks, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token, userinfo,
+    authorize, databricks, groups, health, instance, introspect, jwks, metadata, metrics, revoke, status_list, token,
+    userinfo,
 };
 use crate::error::{OAuthError, reason};
 use crate::pages::{account, consent, group, home, login, logout};
@@ -14,6 +15,13 @@ use std::sync::Arc;
 
 /// A path and what answers there.
 type Row = (&'static str, fn() -> MethodRouter<Arc<App>>);
+
+/// Paths that are there once, for all tenants.
+const ROOT_PATHS: &[Row] = &[
+    ("/", || get(home::get).fallback(only_get)),
+    // MSAL calls the place of what belongs to no tenant `common`.
+    ("/common/discovery/instance", || get(instance::get).fallback(only_get)),
+];
 
 /// Paths that a tenant has: each is there as it stands, for the default tenant, and below `/{tenant}`.
 const TENANT_PATHS: &[Row] = &[
@@ -63,7 +71,10 @@ const INSERTED_PATHS: &[&str] = &["/.well-known/oauth-authorization-server", "/.
 
 /// The whole service.
 pub fn router(app: Arc<App>) -> Router {
-    let mut router = Router::new().route("/", get(home::get).fallback(only_get));
+    let mut router = Router::new();
+    for (path, route) in ROOT_PATHS {
+        router = router.route(path, route());
+    }
     for (path, route) in TENANT_PATHS {
         router = router.route(path, route()).route(&format!("/{{tenant}}{path}"), route());
     }
