@@ -20,11 +20,13 @@ use crate::types::status::PublishedList;
 use crate::types::uri::PublicUrl;
 use moka::sync::Cache;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// The environment variable that may hold the key-encryption key instead of the file.
 pub const KEK_VARIABLE: &str = "GRANTOR_KEY_ENCRYPTION_KEY";
@@ -51,6 +53,29 @@ pub enum StartError {
 
 /// Since when attempts are counted, and how many there were.
 pub type Attempts = Arc<Mutex<(UnixTime, u32)>>;
+
+/// When things were last used, until it is written down.
+struct Uses<K>(Mutex<HashMap<K, UnixTime>>);
+
+impl<K: Copy + Eq + Hash> Uses<K> {
+    fn note(&self, key: K, now: UnixTime) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
+    }
+
+    /// What was noted, in batches that one write takes.
+    fn take(&self) -> Vec<Vec<(K, UnixTime)>> {
+        let uses = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        uses.into_iter().collect::<Vec<_>>().chunks(500).map(<[_]>::to_vec).collect()
+    }
+
+    /// Takes back what could not be written down.
+    fn keep(&self, batches: &[Vec<(K, UnixTime)>]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, at) in batches.iter().flatten() {
+            kept.entry(*key).or_insert(*at);
+        }
+    }
+}
 
 /// What is remembered of slow (Argon2id) secret checks.
 pub struct SlowSecrets {
@@ -112,7 +137,8 @@ pub struct App {
     kek: Option<Kek>,
     kek_fits: bool,
     key_rings: Cached<TenantId, KeyRing>,
-    secret_uses: Mutex<HashMap<SecretId, UnixTime>>,
+    secret_uses: Uses<SecretId>,
+    token_uses: Uses<Uuid>,
     syncing: tokio::sync::Mutex<()>,
     stopping: AtomicBool,
 }
@@ -165,7 +191,8 @@ impl App {
             kek,
             kek_fits,
             key_rings: Cached::new(TENANTS, applied),
-            secret_uses: Mutex::default(),
+            secret_uses: Uses(Mutex::default()),
+            token_uses: Uses(Mutex::default()),
             syncing: tokio::sync::Mutex::default(),
             stopping: AtomicBool::new(false),
             config,
@@ -282,26 +309,30 @@ impl App {
         Ok(applied.revision() != before)
     }
 
-    /// Remembers that a secret was used; written down later by [`App::flush_secret_uses`].
+    /// Remembers that a secret was used; written down later by [`App::flush_uses`].
     pub fn note_secret_use(&self, secret: SecretId, now: UnixTime) {
-        self.secret_uses.lock().unwrap_or_else(PoisonError::into_inner).insert(secret, now);
+        self.secret_uses.note(secret, now);
     }
 
-    /// Writes down when secrets were last used.
+    /// Remembers that a token which an operator issued was used.
+    pub fn note_token_use(&self, jti: Uuid, now: UnixTime) {
+        self.token_uses.note(jti, now);
+    }
+
+    /// Writes down when secrets and tokens were last used.
     ///
     /// # Errors
     /// The database does not answer; then they are kept for the next time.
-    pub async fn flush_secret_uses(&self) -> Result<(), StoreError> {
-        let uses: Vec<_> =
-            std::mem::take(&mut *self.secret_uses.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect();
-        for batch in uses.chunks(500) {
-            if let Err(error) = self.store.record_secret_uses(batch).await {
-                let mut kept = self.secret_uses.lock().unwrap_or_else(PoisonError::into_inner);
-                for (secret, at) in &uses {
-                    kept.entry(*secret).or_insert(*at);
-                }
-                return Err(error);
-            }
+    pub async fn flush_uses(&self) -> Result<(), StoreError> {
+        let secrets = self.secret_uses.take();
+        for (at, batch) in secrets.iter().enumerate() {
+            let written = self.store.record_secret_uses(batch).await;
+            written.inspect_err(|_| self.secret_uses.keep(&secrets[at..]))?;
+        }
+        let tokens = self.token_uses.take();
+        for (at, batch) in tokens.iter().enumerate() {
+            let written = self.store.record_token_uses(batch).await;
+            written.inspect_err(|_| self.token_uses.keep(&tokens[at..]))?;
         }
         Ok(())
     }

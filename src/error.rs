@@ -173,6 +173,20 @@ pub mod reason {
         SCOPE_INSUFFICIENT = 5006 403 "insufficient_scope" "The access token was not issued with the scope openid.";
         /// draft-ietf-oauth-status-list §8.1.
         STATUS_LIST_UNKNOWN = 6001 404 "invalid_request" "There is no such status list.";
+        /// RFC 6750 §2. Gateways know no answer but 401 and 403.
+        GATEWAY_TOKEN_TWICE = 7001 401 "invalid_request" "The request carries more than one access token or API key; send one.";
+        /// RFC 9068 §4.
+        GATEWAY_AUDIENCE = 7002 401 "invalid_token" "The access token is for another resource.";
+        /// RFC 6750 §3.1.
+        GATEWAY_SCOPE = 7003 403 "insufficient_scope" "The access token lacks a scope that this route requires.";
+        /// The gateway asks for it.
+        GATEWAY_ROLE = 7004 403 "access_denied" "The subject of the token lacks a role that this route requires.";
+        /// The gateway asks for it.
+        GATEWAY_GROUP = 7005 403 "access_denied" "The subject of the token is not in a group that this route requires.";
+        /// The gateway's address is wrong.
+        GATEWAY_TENANT = 7006 403 "access_denied" "There is no such tenant, or it is disabled.";
+        /// A defect of ours; gateways know no answer but this one.
+        GATEWAY_FAILED = 7007 503 "temporarily_unavailable" "The check could not be made; try again shortly.";
         /// The same request may succeed later.
         DATABASE_UNAVAILABLE = 9001 503 "temporarily_unavailable" "The server cannot reach its database; try again shortly.";
         /// A defect of ours.
@@ -332,8 +346,11 @@ impl OAuthError {
                 let challenge = if self.reason.code == reason::TOKEN_MISSING.code {
                     "Bearer realm=\"grantor\"".to_owned()
                 } else {
+                    // RFC 6750 §3: the scope that would do.
+                    let scope = self.detail.as_ref().filter(|_| self.reason.code == reason::GATEWAY_SCOPE.code);
+                    let scope = scope.map(|scope| format!(", scope=\"{scope}\"")).unwrap_or_default();
                     format!(
-                        "Bearer realm=\"grantor\", error=\"{}\", error_description=\"{}\"",
+                        "Bearer realm=\"grantor\", error=\"{}\", error_description=\"{}\"{scope}",
                         self.reason.error,
                         self.description()
                     )

@@ -6,7 +6,7 @@
 //! Who may import whom, an arrow never turning back (`tests/house.rs` holds it):
 //!
 //! ```text
-//! types <- store <- keys <- config <- error, telemetry <- app <- guessing <- extract, client_auth, tokens
+//! types <- store <- keys <- config <- error, telemetry <- app <- guessing, gateway <- extract, client_auth, tokens
 //!       <- grants, login, authorization, sweep <- endpoints, pages <- server <- cli <- main
 //! ```
 
@@ -18,6 +18,7 @@ pub mod config;
 pub mod endpoints;
 pub mod error;
 pub mod extract;
+pub mod gateway;
 pub mod grants;
 pub mod guessing;
 pub mod keys;

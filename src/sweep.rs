@@ -42,8 +42,8 @@ pub async fn run(app: Arc<App>) {
                 Err(_) => {}
             },
             _ = flush.tick() => {
-                if let Err(error) = app.flush_secret_uses().await {
-                    tracing::warn!(%error, "the last uses of secrets could not be written down yet");
+                if let Err(error) = app.flush_uses().await {
+                    tracing::warn!(%error, "the last uses of secrets and tokens could not be written down yet");
                 }
             }
             _ = sweep.tick() => {
@@ -66,6 +66,7 @@ pub async fn once(app: &App) -> Result<(), RotationError> {
     removed += drain(|| store.purge_sessions(now - GRACE)).await?;
     removed += drain(|| store.purge_codes(now - GRACE)).await?;
     removed += drain(|| store.purge_grant_tokens(now - GRACE)).await?;
+    removed += drain(|| store.purge_kept_tokens(now - GRACE)).await?;
     removed += drain(|| store.purge_grants(now - GRACE)).await?;
     removed += drain(|| store.purge_status_lists(now - GRACE)).await?;
     removed += drain(|| store.purge_keys(now - GRACE)).await?;

@@ -64,12 +64,15 @@ async fn a_second_quickstart_keeps_everything() {
     assert!(log.contains("stopping"), "{log}");
 
     let second = cli.quickstart();
-    for name in ["client_id", "client_secret", "serving_client_id", "serving_client_secret", "resource", "scope"] {
+    for name in
+        ["client_id", "client_secret", "serving_client_id", "serving_client_secret", "resource", "scope", "password"]
+    {
         assert_eq!(second.made[name], made[name], "{name}");
     }
     assert_eq!(jwt_part(&second.token(), 0)["kid"], kid);
     cli.ok(&words("group show mine"));
-    assert_eq!(cli.json(&["client", "list"]).as_array().unwrap().len(), 2);
+    assert_eq!(cli.json(&["client", "list"]).as_array().unwrap().len(), 3);
+    assert_eq!(cli.json(&["user", "list"]).as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

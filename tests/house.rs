@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["error", "telemetry"],
     &["app"],
-    &["guessing"],
+    &["guessing", "gateway"],
     &["extract", "client_auth", "tokens"],
     &["grants", "login", "authorization", "sweep"],
     &["endpoints", "pages"],

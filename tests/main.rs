@@ -12,6 +12,7 @@ mod cli_resources; // `grantor tenant` and `grantor resource`
 mod cli_serving; // `grantor serve` and `grantor quickstart`, and how a change reaches them
 mod cli_tokens; // `grantor key` and `grantor token`
 mod cli_users; // `grantor user`, and what ends with a user
+mod cors; // Fetch, RFC 9700 §2.6: which web pages may call which endpoints
 mod databricks; // host configuration and the paths below /oidc
 mod errors; // every error body, its table in the documentation, a database that is away
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups

@@ -14,7 +14,7 @@ use crate::types::id::{ClientOid, ResourceId, TenantId};
 use crate::types::name::{ClientId, DisplayName};
 use crate::types::scope::{DEFAULT, OPENID_SCOPES, Scope};
 use crate::types::secret::Secret;
-use crate::types::uri::RedirectUri;
+use crate::types::uri::{Origin, RedirectUri};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -131,6 +131,9 @@ pub struct Update {
     /// Do not send a browser there after signing out any more
     #[arg(long, value_name = "URI")]
     remove_logout_uri: Vec<RedirectUri>,
+    /// Web pages of this origin may not call the server any more
+    #[arg(long, value_name = "ORIGIN")]
+    remove_cors_origin: Vec<Origin>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -160,7 +163,7 @@ impl ClientCommand {
             Self::Create(create) => create.run(context, tenant).await?,
             Self::List(Page { after, limit }) => {
                 let mut clients = store.list_clients(tenant, &after, limit + 1).await?;
-                more(&mut clients, limit, |client| client.client_id.as_str());
+                more(&mut clients, limit, |client| client.client_id.to_string());
                 context.out.show(&clients, || {
                     let rows = clients.iter().map(|client| {
                         vec![
@@ -291,6 +294,10 @@ impl Update {
                 "logout URI",
                 self.remove_logout_uri.iter().map(RedirectUri::as_str).find(|uri| !holds(&client.logout_uris, uri)),
             ),
+            (
+                "CORS origin",
+                self.remove_cors_origin.iter().map(Origin::as_str).find(|origin| !holds(&client.origins, origin)),
+            ),
         ] {
             if let Some(gone) = gone {
                 return Err(CliError::Refused(format!(
@@ -302,6 +309,7 @@ impl Update {
         parts.remove_grants = self.remove_grant;
         parts.remove_redirect_uris = self.remove_redirect_uri;
         parts.remove_logout_uris = self.remove_logout_uri;
+        parts.remove_origins = self.remove_cors_origin;
         self.settings.add_to(&mut parts);
         parts.remove_serves = resources(context, tenant, &self.remove_serves).await?;
         if parts.remove_serves.iter().any(|resource| !client.serves(*resource)) {

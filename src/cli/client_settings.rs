@@ -5,7 +5,7 @@ use crate::store::client_settings::SettingChanges;
 use crate::store::clients::{Client, ClientParts};
 use crate::types::duration::Seconds;
 use crate::types::policy::RefreshPolicy;
-use crate::types::uri::RedirectUri;
+use crate::types::uri::{Origin, RedirectUri};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -34,12 +34,16 @@ pub struct Settings {
     /// Where a browser may be sent after signing out; can be repeated
     #[arg(long = "logout-uri", value_name = "URI")]
     logout_uris: Vec<RedirectUri>,
+    /// Let web pages of this origin call the server from the browser (CORS); can be repeated
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    origins: Vec<Origin>,
 }
 
 impl Settings {
     /// Adds what the flags say to what is to be written.
     pub fn add_to(self, parts: &mut ClientParts) {
         parts.add_logout_uris = self.logout_uris;
+        parts.add_origins = self.origins;
         parts.settings = SettingChanges {
             first_party: self.first_party,
             require_pkce: self.require_pkce,
@@ -52,7 +56,7 @@ impl Settings {
 }
 
 /// The lines of `grantor client show` about it.
-pub fn lines(client: &Client) -> [(&'static str, String); 4] {
+pub fn lines(client: &Client) -> [(&'static str, String); 5] {
     let settings = &client.settings;
     let when = match settings.refresh_policy {
         RefreshPolicy::OfflineAccess => "with offline_access",
@@ -65,6 +69,7 @@ pub fn lines(client: &Client) -> [(&'static str, String); 4] {
         ("PKCE", if settings.require_pkce { "required" } else { "not required" }.to_owned()),
         ("Refresh tokens", format!("{when}, {rotated}, unused for at most {idle}, for {lifetime} in all")),
         ("Logout URIs", list(&client.logout_uris)),
+        ("CORS origins", list(&client.origins)),
     ]
 }
 
@@ -75,4 +80,5 @@ pub fn add_json(client: &Client, value: &mut Value) {
         value[name] = setting.clone();
     }
     value["logout_uris"] = json!(client.logout_uris);
+    value["cors_origins"] = json!(client.origins);
 }

@@ -184,7 +184,7 @@ impl GroupCommand {
             }
             Self::List(Page { after, limit }) => {
                 let mut groups = store.list_groups(tenant, &after, limit + 1).await?;
-                more(&mut groups, limit, |group| group.name.as_str());
+                more(&mut groups, limit, |group| group.name.to_string());
                 context.out.show(&groups, || {
                     let rows = groups
                         .iter()

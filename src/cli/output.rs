@@ -55,7 +55,7 @@ pub fn print_line(text: &str) {
 }
 
 /// Cuts a list that was read one longer than asked for, and says how to read on.
-pub fn more<T>(items: &mut Vec<T>, limit: i64, name: impl Fn(&T) -> &str) {
+pub fn more<T>(items: &mut Vec<T>, limit: i64, name: impl Fn(&T) -> String) {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     if items.len() > limit {
         items.truncate(limit);

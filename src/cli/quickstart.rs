@@ -23,7 +23,7 @@ use crate::types::clock::Clock;
 use crate::types::email::Email;
 use crate::types::id::{ClientOid, GroupId, MemberId, UserId};
 use crate::types::name::{ClientId, DisplayName, UserName};
-use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
+use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy, TokenFormat};
 use crate::types::random::Random;
 use crate::types::secret::{CLIENT_SECRET_PREFIX, Secret, SecretHash};
 use clap::Args;
@@ -213,6 +213,7 @@ async fn make_resource(context: &Context, tenant: &Tenant) -> Result<(), CliErro
         group_format: GroupFormat::Name,
         group_limit: 200,
         claims_profile: ClaimsProfile::Standard,
+        token_format: TokenFormat::Jwt,
     };
     let parts =
         ResourceParts { add_scopes: vec![SCOPE.parse()?], add_roles: vec![ROLE.parse()?], ..ResourceParts::default() };

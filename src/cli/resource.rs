@@ -8,7 +8,7 @@ use crate::types::clock::format_time;
 use crate::types::duration::Seconds;
 use crate::types::id::{GroupId, ResourceId, TenantId};
 use crate::types::name::RoleName;
-use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
+use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy, TokenFormat};
 use crate::types::scope::{ScopeDescription, ScopeValue};
 use crate::types::uri::ResourceIdentifier;
 use clap::{Args, Subcommand};
@@ -145,6 +145,9 @@ pub struct Settings {
     /// Shape of the token: standard (RFC 9068) or entra [default: standard]
     #[arg(long, value_name = "PROFILE")]
     claims_profile: Option<ClaimsProfile>,
+    /// Tokens as jwt, or opaque: random characters that the resource server asks introspection about [default: jwt]
+    #[arg(long, value_name = "FORMAT")]
+    token_format: Option<TokenFormat>,
 }
 
 impl Settings {
@@ -168,6 +171,7 @@ impl Settings {
             group_format: self.group_format.unwrap_or(format),
             group_limit: self.group_limit.unwrap_or(200),
             claims_profile,
+            token_format: self.token_format.unwrap_or(TokenFormat::Jwt),
         })
     }
 
@@ -180,6 +184,7 @@ impl Settings {
             group_format: self.group_format,
             group_limit: self.group_limit,
             claims_profile: self.claims_profile,
+            token_format: self.token_format,
         })
     }
 }
@@ -310,6 +315,7 @@ fn show(context: &Context, resource: &Resource) {
             ("Groups", format!("{}, as {}, at most {}", settings.groups, settings.group_format, settings.group_limit)),
             ("Requires", list(&required)),
             ("Claims profile", settings.claims_profile.to_string()),
+            ("Token format", settings.token_format.to_string()),
             ("Created", format_time(resource.created_at)),
         ]);
         fields(&lines)

@@ -121,7 +121,7 @@ pub(super) async fn serve(
     let listener = Listener { tcp: door.0, tls, connections: app.config.connections };
     listener.serve(router::router(app.clone()), stop).await;
     background.abort();
-    if let Err(error) = app.flush_secret_uses().await {
+    if let Err(error) = app.flush_uses().await {
         tracing::warn!(%error, "the last uses of secrets could not be written down");
     }
     app.store.close().await;

@@ -58,7 +58,7 @@ impl TenantCommand {
             }
             Self::List(Page { after, limit }) => {
                 let mut tenants = store.list_tenants(&after, limit + 1).await?;
-                more(&mut tenants, limit, |tenant| tenant.name.as_str());
+                more(&mut tenants, limit, |tenant| tenant.name.to_string());
                 context.out.show(&tenants, || {
                     let rows = tenants.iter().map(|tenant| {
                         vec![

@@ -187,7 +187,7 @@ fn done(context: &Context, changed: bool, what: &str, ended: Ended) {
 
 async fn show_list(context: &Context, tenant: TenantId, page: &Page) -> Result<(), CliError> {
     let mut users = context.app.store.list_users(tenant, &page.after, page.limit + 1).await?;
-    more(&mut users, page.limit, |user| user.username.as_str());
+    more(&mut users, page.limit, |user| user.username.to_string());
     let value: Vec<Value> = users.iter().map(as_json).collect();
     context.out.show(&value, || {
         let rows = users.iter().map(|user| {

@@ -2,6 +2,7 @@
 
 pub mod authorize;
 pub mod databricks;
+pub mod gateway;
 pub mod groups;
 pub mod health;
 pub mod instance;

@@ -26,8 +26,7 @@ pub async fn post(State(app): State<Arc<App>>, path: TenantPath, posted: PostedF
     if let Ok(token) = token.parse::<RefreshToken>() {
         return revoke_refresh_token(&app, tenant, &caller, token).await;
     }
-    let ring = app.key_ring(tenant.id).await?;
-    match verify::read(&ring, token, now) {
+    match verify::read(&app, tenant, token).await? {
         // §2.2: a token that is not known is as good as revoked.
         Read::Unknown => Ok(StatusCode::OK),
         // §2.2.1.

@@ -83,7 +83,7 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
     media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-async fn read(body: Body) -> Result<axum::body::Bytes, OAuthError> {
+pub(super) async fn read(body: Body) -> Result<axum::body::Bytes, OAuthError> {
     match tokio::time::timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(reason::BODY_TOO_LARGE.into()),

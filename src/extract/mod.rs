@@ -3,5 +3,6 @@
 pub mod bearer;
 pub mod browser;
 pub mod form;
+pub mod json;
 pub mod peer;
 pub mod tenant;

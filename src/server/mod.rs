@@ -1,5 +1,6 @@
 //! The outside wall: routes, layers, listening.
 
+mod cors;
 pub mod layers;
 pub mod listen;
 pub mod router;

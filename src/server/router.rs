@@ -1,67 +1,70 @@
 //! Every path in one table.
 
-use super::layers;
+use super::{cors, layers};
 use crate::app::App;
 use crate::endpoints::{
-    authorize, databricks, groups, health, instance, introspect, jwks, metadata, metrics, revoke, status_list, token,
-    userinfo,
+    authorize, databricks, gateway, groups, health, instance, introspect, jwks, metadata, metrics, revoke, status_list,
+    token, userinfo,
 };
 use crate::error::{OAuthError, reason};
 use crate::pages::{account, consent, group, home, login, logout};
 use axum::Router;
 use axum::middleware;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use std::sync::Arc;
 
 /// A path and what answers there.
-type Row = (&'static str, fn() -> MethodRouter<Arc<App>>);
+type Row = (&'static str, fn(&Arc<App>) -> MethodRouter<Arc<App>>);
 
 /// Paths that are there once, for all tenants.
 const ROOT_PATHS: &[Row] = &[
-    ("/", || get(home::get).fallback(only_get)),
+    ("/", |_| get(home::get).fallback(only_get)),
     // MSAL calls the place of what belongs to no tenant `common`.
-    ("/common/discovery/instance", || get(instance::get).fallback(only_get)),
+    ("/common/discovery/instance", |_| get(instance::get).fallback(only_get)),
 ];
 
 /// Paths that a tenant has: each is there as it stands, for the default tenant, and below `/{tenant}`.
 const TENANT_PATHS: &[Row] = &[
     ("/oauth2/v2.0/authorize", authorization_endpoint),
-    ("/oauth2/v2.0/logout", || page(get(logout::get).post(logout::post).fallback(only_get_and_post))),
-    ("/login", || page(post(login::post).fallback(only_post))),
-    ("/consent", || page(post(consent::post).fallback(only_post))),
-    ("/account", || page(get(account::get).fallback(only_get))),
-    ("/account/sessions", || page(post(account::end_session).fallback(only_post))),
-    ("/account/consents", || page(post(account::withdraw).fallback(only_post))),
-    ("/account/groups/{id}", || page(get(group::get).post(group::post).fallback(only_get_and_post))),
-    ("/oauth2/v2.0/userinfo", || get(userinfo::get).post(userinfo::get).fallback(only_get_and_post)),
+    ("/oauth2/v2.0/logout", |_| page(get(logout::get).post(logout::post).fallback(only_get_and_post))),
+    ("/login", |_| page(post(login::post).fallback(only_post))),
+    ("/consent", |_| page(post(consent::post).fallback(only_post))),
+    ("/account", |_| page(get(account::get).fallback(only_get))),
+    ("/account/sessions", |_| page(post(account::end_session).fallback(only_post))),
+    ("/account/consents", |_| page(post(account::withdraw).fallback(only_post))),
+    ("/account/groups/{id}", |_| page(get(group::get).post(group::post).fallback(only_get_and_post))),
+    ("/oauth2/v2.0/userinfo", |app| shared(app, get(userinfo::get).post(userinfo::get).fallback(only_get_and_post))),
     ("/oauth2/v2.0/token", token_endpoint),
-    ("/oauth2/v2.0/introspect", || post(introspect::post).fallback(only_post)),
-    ("/introspect", || post(introspect::post).fallback(only_post)),
-    ("/oauth2/v2.0/revoke", || post(revoke::post).fallback(only_post)),
-    ("/revoke", || post(revoke::post).fallback(only_post)),
-    ("/oauth2/v2.0/groups", || get(groups::get).post(groups::get).fallback(only_get_and_post)),
-    ("/discovery/v2.0/keys", || get(jwks::get).fallback(only_get)),
-    ("/jwks", || get(jwks::get).fallback(only_get)),
-    ("/.well-known/oauth-authorization-server", || get(metadata::get).fallback(only_get)),
-    ("/.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
+    ("/oauth2/v2.0/introspect", |_| post(introspect::post).fallback(only_post)),
+    ("/introspect", |_| post(introspect::post).fallback(only_post)),
+    ("/oauth2/v2.0/revoke", |app| shared(app, post(revoke::post).fallback(only_post))),
+    ("/revoke", |app| shared(app, post(revoke::post).fallback(only_post))),
+    ("/oauth2/v2.0/groups", |_| get(groups::get).post(groups::get).fallback(only_get_and_post)),
+    ("/discovery/v2.0/keys", |app| shared(app, get(jwks::get).fallback(only_get))),
+    ("/jwks", |app| shared(app, get(jwks::get).fallback(only_get))),
+    ("/.well-known/oauth-authorization-server", document),
+    ("/.well-known/openid-configuration", document),
     // MSAL for Python, when its oidc_authority ends in a slash.
-    ("//.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
-    ("/v2.0/.well-known/openid-configuration", || get(metadata::get).fallback(only_get)),
-    ("/.well-known/databricks-config", || get(databricks::config).fallback(only_get)),
-    ("/oidc/.well-known/oauth-authorization-server", || get(databricks::workspace).fallback(only_get)),
-    ("/oidc/.well-known/openid-configuration", || get(databricks::workspace).fallback(only_get)),
+    ("//.well-known/openid-configuration", document),
+    ("/v2.0/.well-known/openid-configuration", document),
+    ("/.well-known/databricks-config", |_| get(databricks::config).fallback(only_get)),
+    ("/oidc/.well-known/oauth-authorization-server", |app| shared(app, get(databricks::workspace).fallback(only_get))),
+    ("/oidc/.well-known/openid-configuration", |app| shared(app, get(databricks::workspace).fallback(only_get))),
     ("/oidc/v1/authorize", authorization_endpoint),
     ("/oidc/v1/token", token_endpoint),
-    ("/statuslists/{id}", || get(status_list::get).fallback(only_get)),
-    ("/livez", || get(health::livez).fallback(only_get)),
-    ("/readyz", || get(health::readyz).fallback(only_get)),
-    ("/metrics", || get(metrics::get).fallback(only_get)),
+    ("/gateway/check", |_| any(gateway::check)),
+    ("/gateway/check/{*rest}", |_| any(gateway::check)),
+    ("/gateway/middleman", |_| post(gateway::middleman).fallback(only_post)),
+    ("/statuslists/{id}", |_| get(status_list::get).fallback(only_get)),
+    ("/livez", |_| get(health::livez).fallback(only_get)),
+    ("/readyz", |_| get(health::readyz).fallback(only_get)),
+    ("/metrics", |_| get(metrics::get).fallback(only_get)),
 ];
 
 /// Paths of an account in the sense of Databricks, which is a tenant: below `/oidc/accounts/{tenant}`.
 const ACCOUNT_PATHS: &[Row] = &[
-    ("/.well-known/oauth-authorization-server", || get(databricks::account).fallback(only_get)),
-    ("/.well-known/openid-configuration", || get(databricks::account).fallback(only_get)),
+    ("/.well-known/oauth-authorization-server", |app| shared(app, get(databricks::account).fallback(only_get))),
+    ("/.well-known/openid-configuration", |app| shared(app, get(databricks::account).fallback(only_get))),
     ("/v1/authorize", authorization_endpoint),
     ("/v1/token", token_endpoint),
 ];
@@ -73,37 +76,45 @@ const INSERTED_PATHS: &[&str] = &["/.well-known/oauth-authorization-server", "/.
 pub fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
     for (path, route) in ROOT_PATHS {
-        router = router.route(path, route());
+        router = router.route(path, route(&app));
     }
     for (path, route) in TENANT_PATHS {
-        router = router.route(path, route()).route(&format!("/{{tenant}}{path}"), route());
+        router = router.route(path, route(&app)).route(&format!("/{{tenant}}{path}"), route(&app));
     }
     for (path, route) in ACCOUNT_PATHS {
-        router = router.route(&format!("/oidc/accounts/{{tenant}}{path}"), route());
+        router = router.route(&format!("/oidc/accounts/{{tenant}}{path}"), route(&app));
     }
     for well_known in INSERTED_PATHS {
-        router = router.route(&format!("{well_known}/{{tenant}}"), get(metadata::get).fallback(only_get));
+        router = router.route(&format!("{well_known}/{{tenant}}"), document(&app));
     }
     // A public URL with a path works whether or not the proxy in front removes it.
     let prefix = app.public_url.path();
     if !prefix.is_empty() {
         for well_known in INSERTED_PATHS {
             let inserted = format!("{well_known}{prefix}");
-            router = router
-                .route(&format!("{inserted}/{{tenant}}"), get(metadata::get).fallback(only_get))
-                .route(&inserted, get(metadata::get).fallback(only_get));
+            router = router.route(&format!("{inserted}/{{tenant}}"), document(&app)).route(&inserted, document(&app));
         }
         router = Router::new().nest(&prefix, router.clone()).merge(router);
     }
     router.fallback(nothing_here).layer(middleware::from_fn_with_state(app.clone(), layers::finish)).with_state(app)
 }
 
-fn authorization_endpoint() -> MethodRouter<Arc<App>> {
+fn authorization_endpoint(_: &Arc<App>) -> MethodRouter<Arc<App>> {
     page(get(authorize::get).post(authorize::post).fallback(only_get_and_post))
 }
 
-fn token_endpoint() -> MethodRouter<Arc<App>> {
-    post(token::post).fallback(only_post)
+fn token_endpoint(app: &Arc<App>) -> MethodRouter<Arc<App>> {
+    shared(app, post(token::post).fallback(only_post))
+}
+
+/// A route that web pages of registered origins may call.
+fn shared(app: &Arc<App>, route: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
+    route.layer(middleware::from_fn_with_state(app.clone(), cors::share))
+}
+
+/// The metadata document.
+fn document(app: &Arc<App>) -> MethodRouter<Arc<App>> {
+    shared(app, get(metadata::get).fallback(only_get))
 }
 
 /// A route that people see: its errors are pages.

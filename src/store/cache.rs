@@ -14,7 +14,7 @@ use crate::types::id::{MemberId, TenantId};
 use crate::types::name::{ClientId, TenantName};
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -119,6 +119,7 @@ pub struct Directory {
     tenants: Cached<String, Tenant>,
     resources: Cached<TenantId, Vec<Resource>>,
     clients: Cached<(TenantId, String), Client>,
+    origins: Cached<TenantId, HashSet<String>>,
     members: Cached<(TenantId, MemberId), (u64, Membership)>,
     group_epochs: ArcSwap<HashMap<TenantId, u64>>,
 }
@@ -131,6 +132,7 @@ impl Directory {
             tenants: Cached::new(TENANTS, applied.clone()),
             resources: Cached::new(TENANTS, applied.clone()),
             clients: Cached::new(CLIENTS, applied.clone()),
+            origins: Cached::new(TENANTS, applied.clone()),
             members: Cached::new(CLIENTS, applied.clone()),
             group_epochs: ArcSwap::default(),
             applied,
@@ -172,6 +174,15 @@ impl Directory {
         self.clients.get(&(tenant, client_id.to_owned()), self.store.find_client(tenant, client_id)).await
     }
 
+    /// True when a client of the tenant registered the origin.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn knows_origin(&self, tenant: TenantId, origin: &str) -> Result<bool, StoreError> {
+        let load = async { self.store.list_origins(tenant).await.map(Some) };
+        Ok(self.origins.get(&tenant, load).await?.is_some_and(|origins| origins.contains(origin)))
+    }
+
     /// The groups that `member` is in, at any depth.
     ///
     /// # Errors
@@ -197,7 +208,10 @@ impl Directory {
                 self.tenants.forget(&change.tenant.to_string());
             }
             Noun::Resource => self.resources.forget(&change.tenant),
-            Noun::Client => self.clients.forget(&(change.tenant, change.subject.clone())),
+            Noun::Client => {
+                self.clients.forget(&(change.tenant, change.subject.clone()));
+                self.origins.forget(&change.tenant);
+            }
             Noun::Group => {
                 self.group_epochs.rcu(|epochs| {
                     let mut epochs = HashMap::clone(epochs);
@@ -214,6 +228,7 @@ impl Directory {
         self.tenants.clear();
         self.resources.clear();
         self.clients.clear();
+        self.origins.clear();
         self.members.clear();
     }
 

@@ -8,8 +8,9 @@ use super::{AdminError, Store, StoreError, announce, reading, writing};
 use crate::types::clock::UnixTime;
 use crate::types::id::{ClientOid, ResourceId, TenantId};
 use crate::types::name::{ClientId, DisplayName};
-use crate::types::uri::RedirectUri;
+use crate::types::uri::{Origin, RedirectUri};
 use serde::Serialize;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// A client with all that a token request needs to know about it.
@@ -31,6 +32,8 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// Where a browser may be sent after signing out.
     pub logout_uris: Vec<String>,
+    /// Origins of web pages that may call this server.
+    pub origins: Vec<String>,
     /// What else was decided for it.
     pub settings: ClientSettings,
     /// What it may ask for.
@@ -87,6 +90,10 @@ pub struct ClientParts {
     pub add_logout_uris: Vec<RedirectUri>,
     /// URIs to which it may be sent no longer.
     pub remove_logout_uris: Vec<RedirectUri>,
+    /// Origins to register.
+    pub add_origins: Vec<Origin>,
+    /// Origins to forget.
+    pub remove_origins: Vec<Origin>,
     /// What else is decided anew.
     pub settings: SettingChanges,
 }
@@ -111,69 +118,6 @@ pub struct NewClient<'a> {
 }
 
 type Row = (Uuid, String, String, bool, bool, i64);
-
-/// Applies [`ClientParts`] to a client inside a transaction.
-macro_rules! apply_parts {
-    ($tx:ident, $oid:expr, $parts:expr) => {{
-        for grant in &$parts.remove_grants {
-            sqlx::query("DELETE FROM client_grants WHERE client_id = $1 AND grant_type = $2")
-                .bind($oid.uuid())
-                .bind(grant)
-                .execute(&mut *$tx)
-                .await?;
-        }
-        for grant in &$parts.add_grants {
-            sqlx::query("INSERT INTO client_grants (client_id, grant_type) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind($oid.uuid())
-                .bind(grant)
-                .execute(&mut *$tx)
-                .await?;
-        }
-        for uri in &$parts.remove_redirect_uris {
-            sqlx::query("DELETE FROM client_redirect_uris WHERE client_id = $1 AND uri = $2")
-                .bind($oid.uuid())
-                .bind(uri.as_str())
-                .execute(&mut *$tx)
-                .await?;
-        }
-        for uri in &$parts.add_redirect_uris {
-            sqlx::query("INSERT INTO client_redirect_uris (client_id, uri) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind($oid.uuid())
-                .bind(uri.as_str())
-                .execute(&mut *$tx)
-                .await?;
-        }
-        for uri in &$parts.remove_logout_uris {
-            sqlx::query("DELETE FROM client_logout_uris WHERE client_id = $1 AND uri = $2")
-                .bind($oid.uuid())
-                .bind(uri.as_str())
-                .execute(&mut *$tx)
-                .await?;
-        }
-        for uri in &$parts.add_logout_uris {
-            sqlx::query("INSERT INTO client_logout_uris (client_id, uri) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind($oid.uuid())
-                .bind(uri.as_str())
-                .execute(&mut *$tx)
-                .await?;
-        }
-        for resource in &$parts.remove_serves {
-            sqlx::query("DELETE FROM client_serves WHERE client_id = $1 AND resource_id = $2")
-                .bind($oid.uuid())
-                .bind(resource.uuid())
-                .execute(&mut *$tx)
-                .await?;
-        }
-        for resource in &$parts.add_serves {
-            sqlx::query("INSERT INTO client_serves (client_id, resource_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind($oid.uuid())
-                .bind(resource.uuid())
-                .execute(&mut *$tx)
-                .await?;
-        }
-        apply_settings!($tx, $oid, &$parts.settings);
-    }};
-}
 
 impl Store {
     /// By OAuth client identifier.
@@ -208,6 +152,12 @@ impl Store {
             .bind(row.0)
             .fetch_all(&mut *conn)
             .await?;
+            let origins: Vec<(String,)> = sqlx::query_as(
+                "SELECT origin FROM client_origins WHERE client_id = $1 ORDER BY origin",
+            )
+            .bind(row.0)
+            .fetch_all(&mut *conn)
+            .await?;
             let settings: Option<client_settings::Row> = sqlx::query_as(
                 "SELECT is_public, first_party, require_pkce, refresh_policy, refresh_rotation, refresh_idle, refresh_lifetime \
                  FROM clients WHERE id = $1",
@@ -235,9 +185,9 @@ impl Store {
             .bind(row.0)
             .fetch_all(&mut *conn)
             .await?;
-            (row, (settings, logout_uris), grants, redirect_uris, allowed, serves, secrets)
+            (row, (settings, logout_uris, origins), grants, redirect_uris, allowed, serves, secrets)
         });
-        let (row, (settings, logout_uris), grants, redirect_uris, allowed, serves, secrets) = found;
+        let (row, (settings, logout_uris, origins), grants, redirect_uris, allowed, serves, secrets) = found;
         let (oid, client_id, name, public, enabled, created_at) = row;
         Ok(Some(Client {
             oid: oid.into(),
@@ -247,6 +197,7 @@ impl Store {
             enabled,
             grants: grants.into_iter().map(|(grant,)| grant).collect(),
             redirect_uris: redirect_uris.into_iter().map(|(uri,)| uri).collect(),
+            origins: origins.into_iter().map(|(origin,)| origin).collect(),
             logout_uris: logout_uris.into_iter().map(|(uri,)| uri).collect(),
             settings: settings.settings()?,
             allowed: allowed
@@ -257,6 +208,22 @@ impl Store {
             secrets: secrets.into_iter().map(StoredSecret::read).collect::<Result<_, _>>()?,
             created_at,
         }))
+    }
+
+    /// Every origin that an enabled client of the tenant registered.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn list_origins(&self, tenant: TenantId) -> Result<HashSet<String>, StoreError> {
+        let rows: Vec<(String,)> = reading!(self, conn =>
+            sqlx::query_as(
+                "SELECT DISTINCT o.origin FROM client_origins o JOIN clients c ON c.id = o.client_id \
+                 WHERE c.tenant_id = $1 AND c.enabled",
+            )
+            .bind(tenant.uuid())
+            .fetch_all(conn)
+            .await?);
+        Ok(rows.into_iter().map(|(origin,)| origin).collect())
     }
 
     /// In order of client id, after `after`, at most `limit`.
@@ -333,7 +300,7 @@ impl Store {
                     "there is a client '{}' already; change it with 'grantor client update'", new.client_id
                 )));
             }
-            apply_parts!(tx, new.oid, new.parts);
+            super::client_parts::apply_parts!(tx, new.oid, new.parts);
             for allowed in new.allowed {
                 super::permissions::insert_allowed!(tx, new.oid, allowed);
             }
@@ -368,7 +335,7 @@ impl Store {
             if found == 0 {
                 return Err(AdminError::refused(format!("there is no client '{}'", client.client_id)));
             }
-            apply_parts!(tx, client.oid, parts);
+            super::client_parts::apply_parts!(tx, client.oid, parts);
         });
         Ok(())
     }

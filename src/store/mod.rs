@@ -7,12 +7,14 @@ mod db;
 
 pub mod cache;
 pub mod changes;
+mod client_parts;
 pub mod client_settings;
 pub mod clients;
 pub mod codes;
 pub mod consents;
 pub mod grants;
 pub mod groups;
+pub mod kept_tokens;
 pub mod keys;
 pub mod leases;
 pub mod members;

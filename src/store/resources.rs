@@ -6,7 +6,7 @@ use crate::types::alg::Alg;
 use crate::types::clock::UnixTime;
 use crate::types::id::{GroupId, ResourceId, TenantId};
 use crate::types::name::RoleName;
-use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
+use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy, TokenFormat};
 use crate::types::scope::ScopeValue;
 use crate::types::uri::ResourceIdentifier;
 use serde::Serialize;
@@ -30,6 +30,8 @@ pub struct ResourceSettings {
     pub group_limit: i64,
     /// Shape of the claims.
     pub claims_profile: ClaimsProfile,
+    /// What its tokens look like.
+    pub token_format: TokenFormat,
 }
 
 /// New values for what a resource decides; `None` leaves a value as it is.
@@ -49,6 +51,8 @@ pub struct SettingChanges {
     pub group_limit: Option<i64>,
     /// Shape of the claims.
     pub claims_profile: Option<ClaimsProfile>,
+    /// What its tokens look like.
+    pub token_format: Option<TokenFormat>,
 }
 
 /// A change to a resource.
@@ -121,6 +125,7 @@ struct Row {
     group_format: String,
     group_limit: i64,
     claims_profile: String,
+    token_format: String,
     created_at: i64,
 }
 
@@ -138,6 +143,7 @@ impl Row {
                 group_format: self.group_format.parse().map_err(bad)?,
                 group_limit: self.group_limit,
                 claims_profile: self.claims_profile.parse().map_err(bad)?,
+                token_format: self.token_format.parse().map_err(bad)?,
             },
             scopes: Vec::new(),
             descriptions: BTreeMap::new(),
@@ -253,7 +259,7 @@ impl Store {
         let (rows, scopes, roles, required) = reading!(self, conn => {
             let rows: Vec<Row> = sqlx::query_as(
                 "SELECT id, identifier, is_default, alg, lifetime, groups_policy, group_format, group_limit, \
-                 claims_profile, created_at FROM resources WHERE tenant_id = $1 ORDER BY identifier",
+                 claims_profile, token_format, created_at FROM resources WHERE tenant_id = $1 ORDER BY identifier",
             )
             .bind(tenant.uuid())
             .fetch_all(&mut *conn)
@@ -321,7 +327,8 @@ impl Store {
             yield_default!(tx, tenant, settings.is_default);
             let made = sqlx::query(
                 "INSERT INTO resources (id, tenant_id, identifier, is_default, alg, lifetime, groups_policy, group_format, \
-                 group_limit, claims_profile, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                 group_limit, claims_profile, token_format, created_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
                  ON CONFLICT (tenant_id, identifier) DO NOTHING",
             )
             .bind(new.id.uuid())
@@ -334,6 +341,7 @@ impl Store {
             .bind(settings.group_format.as_str())
             .bind(settings.group_limit)
             .bind(settings.claims_profile.as_str())
+            .bind(settings.token_format.as_str())
             .bind(now)
             .execute(&mut *tx)
             .await?
@@ -370,7 +378,7 @@ impl Store {
                 "UPDATE resources SET is_default = COALESCE($3, is_default), alg = COALESCE($4, alg), \
                  lifetime = COALESCE($5, lifetime), groups_policy = COALESCE($6, groups_policy), \
                  group_format = COALESCE($7, group_format), group_limit = COALESCE($8, group_limit), \
-                 claims_profile = COALESCE($9, claims_profile) WHERE tenant_id = $1 AND id = $2",
+                 claims_profile = COALESCE($9, claims_profile), token_format = COALESCE($10, token_format) WHERE tenant_id = $1 AND id = $2",
             )
             .bind(tenant.uuid())
             .bind(resource.id.uuid())
@@ -381,6 +389,7 @@ impl Store {
             .bind(settings.group_format.map(GroupFormat::as_str))
             .bind(settings.group_limit)
             .bind(settings.claims_profile.map(ClaimsProfile::as_str))
+            .bind(settings.token_format.map(TokenFormat::as_str))
             .execute(&mut *tx)
             .await?
             .rows_affected();

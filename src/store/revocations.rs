@@ -26,6 +26,8 @@ pub struct TokenState {
     pub subject_enabled: bool,
     /// The tenant exists and is enabled.
     pub tenant_enabled: bool,
+    /// An operator issued it, so that its last use is of interest.
+    pub listed: bool,
 }
 
 impl Store {
@@ -67,12 +69,13 @@ impl Store {
         subject: MemberId,
         client_id: &str,
     ) -> Result<TokenState, StoreError> {
-        let (revoked, client_enabled, user_enabled, tenant_enabled): (bool, bool, bool, bool) = reading!(self, conn =>
+        let (revoked, client_enabled, user_enabled, tenant_enabled, listed): (bool, bool, bool, bool, bool) = reading!(self, conn =>
             sqlx::query_as(
                 "SELECT EXISTS (SELECT 1 FROM revocations WHERE tenant_id = $1 AND jti = $2), \
                  EXISTS (SELECT 1 FROM clients WHERE tenant_id = $1 AND client_id = $4 AND enabled AND (id = $3 OR $5)), \
                  EXISTS (SELECT 1 FROM users WHERE tenant_id = $1 AND id = $3 AND enabled), \
-                 EXISTS (SELECT 1 FROM tenants WHERE id = $1 AND enabled)",
+                 EXISTS (SELECT 1 FROM tenants WHERE id = $1 AND enabled), \
+                 EXISTS (SELECT 1 FROM kept_tokens WHERE jti = $2 AND by_operator)",
             )
             .bind(tenant.uuid())
             .bind(jti)
@@ -82,7 +85,7 @@ impl Store {
             .fetch_one(conn)
             .await?);
         let subject_enabled = client_enabled && (user_enabled || matches!(subject, MemberId::Client(_)));
-        Ok(TokenState { revoked, subject_enabled, tenant_enabled })
+        Ok(TokenState { revoked, subject_enabled, tenant_enabled, listed })
     }
 
     /// The set bits of a status list.
@@ -127,6 +130,7 @@ impl Store {
                  (SELECT COUNT(*) FROM sessions WHERE expires_at < $1) + \
                  (SELECT COUNT(*) FROM codes WHERE expires_at < $1) + \
                  (SELECT COUNT(*) FROM grant_tokens WHERE expires_at < $1) + \
+                 (SELECT COUNT(*) FROM kept_tokens WHERE expires_at < $1) + \
                  (SELECT COUNT(*) FROM grants WHERE expires_at < $1)",
             )
             .bind(now)

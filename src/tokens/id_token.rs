@@ -10,7 +10,7 @@ use crate::store::tenants::Tenant;
 use crate::store::users::User;
 use crate::types::alg::Alg;
 use crate::types::authorized::Authorized;
-use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
+use crate::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy, TokenFormat};
 use crate::types::secret::sha256;
 use crate::types::uri::ResourceIdentifier;
 use base64::Engine;
@@ -120,6 +120,7 @@ pub fn resource(issuer: &str) -> Resource {
             group_format: GroupFormat::Name,
             group_limit: 0,
             claims_profile: ClaimsProfile::Standard,
+            token_format: TokenFormat::Jwt,
         },
         scopes: Vec::new(),
         roles: Vec::new(),

@@ -6,10 +6,13 @@ use crate::app::App;
 use crate::error::{OAuthError, reason};
 use crate::store::clients::Client;
 use crate::store::grants::TokenRecord;
+use crate::store::kept_tokens::NewKeptToken;
 use crate::store::members::Membership;
 use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
-use crate::types::policy::ClaimsProfile;
+use crate::types::clock::UnixTime;
+use crate::types::policy::{ClaimsProfile, TokenFormat};
+use crate::types::secret::{ACCESS_TOKEN_PREFIX, Secret, sha256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -105,38 +108,88 @@ pub fn prepare(app: &App, issuance: &Issuance<'_>) -> Result<Stamped, OAuthError
     Ok(stamp.claims())
 }
 
-/// Mints the token. Touches no database as long as status list indexes are in hand.
+/// What a token is like beside what it says.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Seconds that it lives.
+    pub lifetime: i64,
+    /// What it looks like.
+    pub format: TokenFormat,
+    /// An operator issues it, so it is listed.
+    pub by_operator: bool,
+    /// An opaque token stands for all that the client may have, as long as it may, and not for the scopes of today.
+    pub for_all: bool,
+}
+
+/// Mints a token on the terms of its resource.
+///
+/// # Errors
+/// As [`mint_on`].
+pub async fn mint(app: &App, issuance: Issuance<'_>) -> Result<Minted, OAuthError> {
+    let settings = &issuance.resource.settings;
+    let (lifetime, format) = (settings.lifetime, settings.token_format);
+    mint_on(app, issuance, Terms { lifetime, format, by_operator: false, for_all: false }).await
+}
+
+/// Mints the token. For a JWT on its resource's terms this touches no database as long as status list indexes are in
+/// hand; every other token is kept.
 ///
 /// # Errors
 /// What [`prepare`] refuses; or the signing key or the database cannot be used.
-pub async fn mint(app: &App, issuance: Issuance<'_>) -> Result<Minted, OAuthError> {
+pub async fn mint_on(app: &App, issuance: Issuance<'_>, terms: Terms) -> Result<Minted, OAuthError> {
     let stamped = prepare(app, &issuance)?;
-    let Issuance { tenant, client, resource, granted, .. } = issuance;
+    let Issuance { tenant, client, login, resource, granted, .. } = issuance;
     if let Some(groups) = stamped.overage {
         warn_of_overage(app, client, resource, groups);
     }
-    let lifetime = resource.settings.lifetime;
     let now = app.clock.now();
-    let expires_at = now + lifetime;
+    let expires_at = now + terms.lifetime;
     let status = app.leases.allocate(tenant.id, expires_at).await?;
-    let jti = app.random.uuid_v4();
+    let record = TokenRecord { jti: app.random.uuid_v4(), status, expires_at };
+    let opaque = (terms.format == TokenFormat::Opaque).then(|| Secret::generate(ACCESS_TOKEN_PREFIX, &app.random));
+    if opaque.is_some() || terms.by_operator {
+        let kept = NewKeptToken {
+            record,
+            client: client.oid,
+            resource: resource.id,
+            scopes: (!terms.for_all).then_some(&granted.values),
+            person: login.map(|login| (login.user.id, login.session, login.auth_time)),
+            hash: opaque.as_ref().map(|token| sha256(token.expose().as_bytes())),
+            by_operator: terms.by_operator,
+        };
+        app.store.keep_token(tenant.id, &kept, now).await?;
+    }
+    let access_token = match opaque {
+        Some(token) => token.expose().to_owned(),
+        None => {
+            let payload = payload((&app.issuer(tenant), resource), stamped, record, now);
+            let payload =
+                serde_json::to_vec(&payload).map_err(|error| OAuthError::from(reason::INTERNAL).because(error))?;
+            app.key_ring(tenant.id).await?.signing(resource.settings.alg, now)?.sign_access_token(&payload)?
+        }
+    };
+    Ok(Minted { access_token, record, expires_in: terms.lifetime, scope: granted.answer })
+}
 
+/// Everything that a token says: what is stamped, and what differs from token to token.
+pub(super) fn payload(
+    about: (&str, &Resource),
+    stamped: Stamped,
+    record: TokenRecord,
+    issued_at: UnixTime,
+) -> Map<String, Value> {
+    let (issuer, resource) = about;
+    let TokenRecord { jti, status, expires_at } = record;
     let mut payload: Map<String, Value> = stamped.claims.into_iter().map(|claim| (claim.name, claim.value)).collect();
-    payload.insert("iat".into(), now.into());
+    payload.insert("iat".into(), issued_at.into());
     payload.insert("exp".into(), expires_at.into());
     payload.insert("jti".into(), jti.to_string().into());
     if resource.settings.claims_profile == ClaimsProfile::Entra {
         payload.insert("uti".into(), URL_SAFE_NO_PAD.encode(jti.as_bytes()).into());
     }
-    let uri = format!("{}/statuslists/{}", app.issuer(tenant), status.list);
+    let uri = format!("{issuer}/statuslists/{}", status.list);
     payload.insert("status".into(), json!({ "status_list": { "idx": status.index, "uri": uri } }));
-
-    let ring = app.key_ring(tenant.id).await?;
-    let key = ring.signing(resource.settings.alg, now)?;
-    let payload = serde_json::to_vec(&payload).map_err(|error| OAuthError::from(reason::INTERNAL).because(error))?;
-    let access_token = key.sign_access_token(&payload)?;
-    let record = TokenRecord { jti, status, expires_at };
-    Ok(Minted { access_token, record, expires_in: lifetime, scope: granted.answer })
+    payload
 }
 
 /// Nothing is dropped in silence: the token says where the groups are, and the log says that it had to.

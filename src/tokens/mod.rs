@@ -3,6 +3,7 @@
 pub mod claims;
 pub mod id_token;
 pub mod issue;
+mod opaque;
 pub mod scopes;
 pub mod status;
 pub mod verify;

@@ -178,7 +178,8 @@ fn within_permissions(client: &Client, asked: &Asked<'_>, otherwise: bool) -> Re
     Ok(values)
 }
 
-fn is_permitted(client: &Client, resource: &Resource) -> bool {
+/// True when the client may have something at a resource.
+pub fn is_permitted(client: &Client, resource: &Resource) -> bool {
     client.allowed.iter().any(|allowed| allowed.resource == resource.id)
 }
 

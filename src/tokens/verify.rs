@@ -1,5 +1,6 @@
 //! Our own tokens read back: signature, type, issuer; then what the database knows of them.
 
+use super::opaque::{self, Opaque};
 use crate::app::App;
 use crate::error::OAuthError;
 use crate::keys::KeyRing;
@@ -7,6 +8,7 @@ use crate::store::revocations::Revocation;
 use crate::store::tenants::Tenant;
 use crate::types::clock::UnixTime;
 use crate::types::id::MemberId;
+use crate::types::secret::ACCESS_TOKEN_PREFIX;
 use crate::types::status::StatusIndex;
 use jsonwebtoken::Validation;
 use serde_json::{Map, Value};
@@ -26,9 +28,9 @@ pub enum Read {
     Unknown,
 }
 
-/// A token whose signature is good. `Debug` shows its `jti` alone.
+/// A token that we issued. `Debug` shows its `jti` alone.
 pub struct AccessToken {
-    /// Every claim.
+    /// Every claim; none when it is opaque and stands for nothing any more.
     pub claims: Map<String, Value>,
     /// Token id.
     pub jti: Uuid,
@@ -48,6 +50,22 @@ impl AccessToken {
     /// The row that revokes it.
     pub fn revocation(&self) -> Revocation {
         Revocation { jti: self.jti, status: self.status, expires_at: self.expires_at }
+    }
+
+    fn opaque(found: Opaque) -> Self {
+        let Opaque { kept, claims } = found;
+        let claims = claims.unwrap_or_default();
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
+        let oid = Uuid::try_parse(text("oid")).unwrap_or_default();
+        Self {
+            jti: kept.record.jti,
+            subject: kept.person.map_or(MemberId::Client(oid.into()), |(user, ..)| MemberId::User(user.id)),
+            client_id: kept.client_id,
+            audience: text("aud").to_owned(),
+            expires_at: kept.record.expires_at,
+            status: kept.record.status,
+            claims,
+        }
     }
 
     fn new(claims: Map<String, Value>) -> Option<Self> {
@@ -79,14 +97,22 @@ impl std::fmt::Debug for AccessToken {
     }
 }
 
-/// Reads a token that one of `ring`'s published keys signed. Says nothing about expiry, issuer or revocation.
-pub fn read(ring: &KeyRing, token: &str, now: UnixTime) -> Read {
-    let Some((typ, claims)) = read_jwt(ring, token, now) else { return Read::Unknown };
+/// Finds out what a token is. Says nothing about expiry, issuer or revocation.
+///
+/// # Errors
+/// The keys or the database cannot be asked.
+pub async fn read(app: &App, tenant: &Tenant, token: &str) -> Result<Read, OAuthError> {
+    if token.starts_with(ACCESS_TOKEN_PREFIX) {
+        let found = opaque::find(app, tenant, token).await?;
+        return Ok(found.map_or(Read::Unknown, |found| Read::AccessToken(Box::new(AccessToken::opaque(found)))));
+    }
+    let ring = app.key_ring(tenant.id).await?;
+    let Some((typ, claims)) = read_jwt(&ring, token, app.clock.now()) else { return Ok(Read::Unknown) };
     // RFC 9068 §4: a JWT of another type, though signed by us, is no access token.
     if !typ.is_some_and(|typ| typ.eq_ignore_ascii_case("at+jwt")) {
-        return Read::OtherJwt;
+        return Ok(Read::OtherJwt);
     }
-    AccessToken::new(claims).map_or(Read::Unknown, |token| Read::AccessToken(Box::new(token)))
+    Ok(AccessToken::new(claims).map_or(Read::Unknown, |token| Read::AccessToken(Box::new(token))))
 }
 
 /// The claims of an ID token of ours, expired or not: a hint at who the person is (OpenID Connect Core §3.1.2.1,
@@ -128,12 +154,15 @@ fn read_jwt(ring: &KeyRing, token: &str, now: UnixTime) -> Option<(Option<String
 /// The keys or the database cannot be asked.
 pub async fn active(app: &App, tenant: &Tenant, token: &str) -> Result<Option<Box<AccessToken>>, OAuthError> {
     let now = app.clock.now();
-    let ring = app.key_ring(tenant.id).await?;
     let why_not = |why: &str| tracing::debug!(tenant = %tenant.name, why, "a token is inactive");
-    let Read::AccessToken(token) = read(&ring, token, now) else {
-        why_not("malformed, of another type, or not signed by a published key of the tenant");
+    let Read::AccessToken(token) = read(app, tenant, token).await? else {
+        why_not("unknown, malformed, of another type, or not signed by a published key of the tenant");
         return Ok(None);
     };
+    if token.claims.is_empty() {
+        why_not("of a kind that its resource or its client may not have any more");
+        return Ok(None);
+    }
     if token.claims.get("iss").and_then(Value::as_str) != Some(app.issuer(tenant).as_str()) {
         why_not("of another issuer");
         return Ok(None);
@@ -146,6 +175,9 @@ pub async fn active(app: &App, tenant: &Tenant, token: &str) -> Result<Option<Bo
     if state.revoked || !state.subject_enabled || !state.tenant_enabled {
         why_not(if state.revoked { "revoked" } else { "its client, its person or its tenant is disabled or deleted" });
         return Ok(None);
+    }
+    if state.listed {
+        app.note_token_use(token.jti, now);
     }
     Ok(Some(token))
 }

@@ -35,6 +35,16 @@ word_enum! {
 }
 
 word_enum! {
+    /// What a resource's access tokens look like on the wire.
+    TokenFormat, "token format" {
+        /// A JWT that says everything itself (RFC 9068).
+        Jwt = "jwt",
+        /// Random characters; what they stand for is asked at the introspection endpoint (RFC 7662).
+        Opaque = "opaque",
+    }
+}
+
+word_enum! {
     /// When a client gets a refresh token.
     RefreshPolicy, "refresh policy" {
         /// When the scope `offline_access` was granted (OpenID Connect Core §11).

@@ -13,6 +13,9 @@ use subtle::ConstantTimeEq;
 /// In front of every generated client secret, so that secret scanners find one that leaked.
 pub const CLIENT_SECRET_PREFIX: &str = "grcs_";
 
+/// In front of every opaque access token.
+pub const ACCESS_TOKEN_PREFIX: &str = "grat_";
+
 /// In front of every authorization code.
 pub const CODE_PREFIX: &str = "grac_";
 

@@ -101,6 +101,35 @@ impl FromStr for RedirectUri {
     }
 }
 
+/// The origin of a web page (RFC 6454 §6.2), as browsers send it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Scheme, host and port, unless it is the scheme's own.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Origin {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let bad = |why| Err(Invalid::new("origin", text, why));
+        let Ok(url) = Url::parse(text) else { return bad("write scheme, host and port, as https://app.example.com") };
+        let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+        if !bare || !url.username().is_empty() || url.password().is_some() {
+            return bad("an origin has no path, query or user name");
+        }
+        match url.scheme() {
+            "https" => Ok(Self(url.origin().ascii_serialization())),
+            "http" if is_loopback(&url) => Ok(Self(url.origin().ascii_serialization())),
+            _ => bad("use https, or http on loopback"),
+        }
+    }
+}
+
 /// True when an authorization request may name `asked` because `registered` was registered: the same string (RFC 9700
 /// §2.1), or the same loopback address with another port (RFC 8252 §7.3).
 pub fn may_redirect(registered: &str, asked: &str) -> bool {

@@ -29,7 +29,7 @@ use grantor::types::alg::Alg;
 use grantor::types::clock::Clock;
 use grantor::types::id::{ClientOid, GroupId, MemberId, ResourceId, SecretId, TenantId, UserId};
 use grantor::types::name::TenantName;
-use grantor::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy};
+use grantor::types::policy::{ClaimsProfile, GroupFormat, GroupsPolicy, TokenFormat};
 use grantor::types::random::Random;
 use grantor::types::secret::{CLIENT_SECRET_PREFIX, Secret, SecretHash};
 use http_body_util::BodyExt;
@@ -209,6 +209,7 @@ impl TestApp {
             group_format: GroupFormat::Name,
             group_limit: 200,
             claims_profile: ClaimsProfile::Standard,
+            token_format: TokenFormat::Jwt,
         };
         change(&mut settings);
         let tenant = self.tenant_id().await;
