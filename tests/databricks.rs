@@ -155,7 +155,7 @@ async fn a_person_signs_in_at_every_form_of_the_address() {
         assert_eq!(main_id(&page).as_deref(), Some("grantor-login"), "{below}: {}", page.text());
         let to = browser.log_in(&page, "alice", PASSWORD).await;
         assert_eq!(to.status.as_u16(), 303, "{}", to.text());
-        let page = browser.get(&to.header("location").to_owned()).await;
+        let page = browser.get(to.header("location")).await;
         assert_eq!(main_id(&page).as_deref(), Some("grantor-consent"), "{below}: {}", page.text());
         let reply = browser.decide(&page, "approve").await;
         assert!(reply.header("location").starts_with("http://localhost:8020?code="), "{}", reply.header("location"));
@@ -181,7 +181,7 @@ async fn a_request_by_post_is_taken_too() {
     test.workspace().await;
     let reply = test.post_raw("/oidc/accounts/default/v1/authorize", &[], ask("sql").query()).await;
     assert_eq!(reply.status.as_u16(), 303);
-    let page = test.get(&reply.header("location").to_owned()).await;
+    let page = test.get(reply.header("location")).await;
     assert_eq!(main_id(&page).as_deref(), Some("grantor-login"));
     // What people see of a failure is a page here too.
     let page = test.get("/oidc/v1/authorize").await;

@@ -28,6 +28,7 @@ mod rfc7009_revocation; // RFC 7009: revocation of access tokens
 mod rfc7517_jwks; // RFC 7517: the published keys
 mod rfc7662_introspection; // RFC 7662: introspection
 mod rfc8414_metadata; // RFC 8414: the metadata document at every address
+mod rfc8628_device; // RFC 8628: devices without a browser
 mod rfc8707_resource; // RFC 8707: one resource per token, the longest identifier wins
 mod rfc9068_access_token; // RFC 9068: shape and signature of access tokens
 mod status_list; // draft-ietf-oauth-status-list: the published bits and the indexes behind them

@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 /// The configuration of a host: below which address its metadata document is.
 pub async fn config(State(app): State<Arc<App>>, path: TenantPath) -> impl IntoResponse {
-    let document = json!({ "oidc_endpoint": format!("{}/oidc", metadata::base(&app, &path)) });
+    let document = json!({ "oidc_endpoint": format!("{}/oidc", path.url(&app)) });
     ([(CACHE_CONTROL, "public, max-age=300")], Json(document))
 }
 
 /// The document of a workspace.
 pub async fn workspace(State(app): State<Arc<App>>, path: TenantPath) -> impl IntoResponse {
-    let entrance = format!("{}/oidc/v1", metadata::base(&app, &path));
+    let entrance = format!("{}/oidc/v1", path.url(&app));
     metadata::document(&app, &path, &entrance)
 }
 

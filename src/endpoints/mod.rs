@@ -2,6 +2,7 @@
 
 pub mod authorize;
 pub mod databricks;
+pub mod device_authorization;
 pub mod gateway;
 pub mod groups;
 pub mod health;

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod consent;
+pub mod device;
 pub mod error;
 pub mod form_post;
 pub mod group;

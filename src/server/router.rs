@@ -3,11 +3,11 @@
 use super::{cors, layers};
 use crate::app::App;
 use crate::endpoints::{
-    authorize, databricks, gateway, groups, health, instance, introspect, jwks, metadata, metrics, revoke, status_list,
-    token, userinfo,
+    authorize, databricks, device_authorization, gateway, groups, health, instance, introspect, jwks, metadata,
+    metrics, revoke, status_list, token, userinfo,
 };
 use crate::error::{OAuthError, reason};
-use crate::pages::{account, consent, group, home, login, logout};
+use crate::pages::{account, consent, device, group, home, login, logout};
 use axum::Router;
 use axum::middleware;
 use axum::routing::{MethodRouter, any, get, post};
@@ -29,12 +29,14 @@ const TENANT_PATHS: &[Row] = &[
     ("/oauth2/v2.0/logout", |_| page(get(logout::get).post(logout::post).fallback(only_get_and_post))),
     ("/login", |_| page(post(login::post).fallback(only_post))),
     ("/consent", |_| page(post(consent::post).fallback(only_post))),
+    ("/device", |_| page(get(device::get).post(device::post).fallback(only_get_and_post))),
     ("/account", |_| page(get(account::get).fallback(only_get))),
     ("/account/sessions", |_| page(post(account::end_session).fallback(only_post))),
     ("/account/consents", |_| page(post(account::withdraw).fallback(only_post))),
     ("/account/groups/{id}", |_| page(get(group::get).post(group::post).fallback(only_get_and_post))),
     ("/oauth2/v2.0/userinfo", |app| shared(app, get(userinfo::get).post(userinfo::get).fallback(only_get_and_post))),
     ("/oauth2/v2.0/token", token_endpoint),
+    ("/oauth2/v2.0/devicecode", |_| post(device_authorization::post).fallback(only_post)),
     ("/oauth2/v2.0/introspect", |_| post(introspect::post).fallback(only_post)),
     ("/introspect", |_| post(introspect::post).fallback(only_post)),
     ("/oauth2/v2.0/revoke", |app| shared(app, post(revoke::post).fallback(only_post))),

@@ -121,6 +121,52 @@ macro_rules! revoke_grants {
 }
 pub(super) use revoke_grants;
 
+/// Keeps an authorization that nothing came of yet: it ends with what stands for it.
+macro_rules! insert_grant {
+    ($tx:ident, $tenant:expr, $new:expr, ($expires_at:expr, $now:expr)) => {
+        sqlx::query(
+            "INSERT INTO grants (id, tenant_id, client_id, user_id, session_id, authorized, offline, auth_time, \
+             generation, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind($new.id.uuid())
+        .bind($tenant.uuid())
+        .bind($new.client.uuid())
+        .bind($new.user.uuid())
+        .bind($new.session.uuid())
+        .bind(serde_json::to_string($new.authorized).map_err(|_| $crate::store::unreadable("authorization"))?)
+        .bind($new.authorized.is_offline())
+        .bind($new.auth_time)
+        .bind(0_i64)
+        .bind($now)
+        .bind($expires_at)
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+pub(super) use insert_grant;
+
+/// Lets a grant bring forth its first tokens; answers whether it held.
+macro_rules! begin_grant {
+    ($tx:ident, $grant:expr, $redemption:expr, $now:expr) => {{
+        let family = $redemption.refresh.map(|refresh| refresh.family.to_vec());
+        let held = sqlx::query("UPDATE grants SET expires_at = $2, family = $3 WHERE id = $1 AND revoked_at IS NULL")
+            .bind($grant)
+            .bind($redemption.grant_expires_at)
+            .bind(family)
+            .execute(&mut *$tx)
+            .await?
+            .rows_affected();
+        if held > 0 {
+            insert_token!($tx, $grant, $redemption.token);
+            if let Some(refresh) = $redemption.refresh {
+                insert_refresh_token!($tx, $grant, (refresh, 1_i64), $now);
+            }
+        }
+        held > 0
+    }};
+}
+pub(super) use begin_grant;
+
 /// Remembers an access token with its grant.
 macro_rules! insert_token {
     ($tx:ident, $grant:expr, $token:expr) => {

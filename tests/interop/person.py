@@ -43,17 +43,18 @@ class Page(html.parser.HTMLParser):
             self.id = attributes.get("id")
         elif tag == "form":
             self.forms.append((attributes["action"], {}))
-        elif tag in ("input", "button") and self.forms and "name" in attributes and tag == "input":
+        elif tag == "input" and self.forms and "name" in attributes:
             self.forms[-1][1][attributes["name"]] = attributes.get("value", "")
 
 
 class Person:
-    """Who says yes, or with `decision="deny"` no, to everything that is asked."""
+    """Who says yes, or with `decision="deny"` no, to everything that is asked. `code` is what is typed for a device."""
 
-    def __init__(self, username, password, *, decision="approve", verify=True):
+    def __init__(self, username, password, *, decision="approve", code=None, verify=True):
         self.username = username
         self.password = password
         self.decision = decision
+        self.code = code
         self.seen = []
         self._session = requests.Session()
         self._session.verify = verify
@@ -71,7 +72,7 @@ class Person:
             fill = {
                 "grantor-login": {"username": self.username, "password": self.password},
                 "grantor-consent": {"decision": self.decision},
-                "grantor-device": {},
+                "grantor-device": {"user_code": self.code} if self.code else {},
                 "grantor-form-post": {},
             }.get(page.id)
             if fill is None:
