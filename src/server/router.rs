@@ -16,11 +16,16 @@ use std::sync::Arc;
 /// A path and what answers there.
 type Row = (&'static str, fn(&Arc<App>) -> MethodRouter<Arc<App>>);
 
-/// Paths that are there once, for all tenants.
+/// Paths that are there once, and say in their own way which tenant they mean.
 const ROOT_PATHS: &[Row] = &[
     ("/", |_| get(home::get).fallback(only_get)),
     // MSAL calls the place of what belongs to no tenant `common`.
     ("/common/discovery/instance", |_| get(instance::get).fallback(only_get)),
+    // What Databricks calls an account is a tenant.
+    ("/oidc/accounts/{tenant}/.well-known/oauth-authorization-server", account_document),
+    ("/oidc/accounts/{tenant}/.well-known/openid-configuration", account_document),
+    ("/oidc/accounts/{tenant}/v1/authorize", authorization_endpoint),
+    ("/oidc/accounts/{tenant}/v1/token", token_endpoint),
 ];
 
 /// Paths that a tenant has: each is there as it stands, for the default tenant, and below `/{tenant}`.
@@ -63,14 +68,6 @@ const TENANT_PATHS: &[Row] = &[
     ("/metrics", |_| get(metrics::get).fallback(only_get)),
 ];
 
-/// Paths of an account in the sense of Databricks, which is a tenant: below `/oidc/accounts/{tenant}`.
-const ACCOUNT_PATHS: &[Row] = &[
-    ("/.well-known/oauth-authorization-server", |app| shared(app, get(databricks::account).fallback(only_get))),
-    ("/.well-known/openid-configuration", |app| shared(app, get(databricks::account).fallback(only_get))),
-    ("/v1/authorize", authorization_endpoint),
-    ("/v1/token", token_endpoint),
-];
-
 /// Well-known documents that RFC 8414 §3 puts between host and path of the issuer.
 const INSERTED_PATHS: &[&str] = &["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
 
@@ -82,9 +79,6 @@ pub fn router(app: Arc<App>) -> Router {
     }
     for (path, route) in TENANT_PATHS {
         router = router.route(path, route(&app)).route(&format!("/{{tenant}}{path}"), route(&app));
-    }
-    for (path, route) in ACCOUNT_PATHS {
-        router = router.route(&format!("/oidc/accounts/{{tenant}}{path}"), route(&app));
     }
     for well_known in INSERTED_PATHS {
         router = router.route(&format!("{well_known}/{{tenant}}"), document(&app));
@@ -112,6 +106,11 @@ fn token_endpoint(app: &Arc<App>) -> MethodRouter<Arc<App>> {
 /// A route that web pages of registered origins may call.
 fn shared(app: &Arc<App>, route: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
     route.layer(middleware::from_fn_with_state(app.clone(), cors::share))
+}
+
+/// The metadata document of an account.
+fn account_document(app: &Arc<App>) -> MethodRouter<Arc<App>> {
+    shared(app, get(databricks::account).fallback(only_get))
 }
 
 /// The metadata document.
