@@ -100,6 +100,8 @@ pub enum LoginKey {
     Account(TenantId, String),
     /// One address for all accounts.
     Address(IpAddr),
+    /// One address for all codes that people type for a device.
+    UserCode(IpAddr),
 }
 
 /// What is remembered of logins.

@@ -159,6 +159,20 @@ pub mod reason {
         CHANGED_MEANWHILE = 4216 409 "invalid_request" "Somebody else changed this meanwhile; look again and repeat it.";
         /// OpenID Connect Core §3.1.2.1.
         ANOTHER_PERSON = 4217 400 "login_required" "Somebody else signed in than the person of the id_token_hint.";
+        /// RFC 8628 §3.4.
+        DEVICE_CODE_UNKNOWN = 4301 400 "invalid_grant" "The device code is unknown, revoked, or was issued to another client.";
+        /// RFC 8628 §3.4.
+        DEVICE_CODE_SPENT = 4302 400 "invalid_grant" "The device code was used before.";
+        /// RFC 8628 §3.5.
+        DEVICE_DENIED = 4303 400 "access_denied" "The person did not allow it.";
+        /// RFC 8628 §3.5.
+        DEVICE_CODE_EXPIRED = 4304 400 "expired_token" "The device code has expired; start again.";
+        /// RFC 8628 §3.5.
+        AUTHORIZATION_PENDING = 4305 400 "authorization_pending" "The person has not answered yet; ask again.";
+        /// RFC 8628 §3.5.
+        SLOW_DOWN = 4306 400 "slow_down" "You ask too often; wait five seconds longer between two polls from now on.";
+        /// MSAL's name for it.
+        INSTANCE_UNKNOWN = 4309 400 "invalid_instance" "The authority is not one of this server.";
         /// RFC 7009 §2.1.
         TOKEN_OF_OTHER_CLIENT = 5001 400 "unauthorized_client" "The token was issued to another client.";
         /// RFC 7009 §2.2.1.

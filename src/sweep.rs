@@ -66,6 +66,7 @@ pub async fn once(app: &App) -> Result<(), RotationError> {
     removed += drain(|| store.purge_sessions(now - GRACE)).await?;
     removed += drain(|| store.purge_codes(now - GRACE)).await?;
     removed += drain(|| store.purge_refresh_tokens(now - GRACE)).await?;
+    removed += drain(|| store.purge_device_codes(now - GRACE)).await?;
     removed += drain(|| store.purge_grant_tokens(now - GRACE)).await?;
     removed += drain(|| store.purge_kept_tokens(now - GRACE)).await?;
     removed += drain(|| store.purge_grants(now - GRACE)).await?;

@@ -13,12 +13,14 @@ mod cli_serving; // `grantor serve` and `grantor quickstart`, and how a change r
 mod cli_tokens; // `grantor key` and `grantor token`
 mod cli_users; // `grantor user`, and what ends with a user
 mod cors; // Fetch, RFC 9700 §2.6: which web pages may call which endpoints
+mod databricks; // host configuration and the paths below /oidc
 mod delegated_groups; // groups, roles and claims of groups of people, in the tokens that clients get for them
 mod errors; // every error body, its table in the documentation, a database that is away
 mod grant_growth; // thirty days of refreshing and sweeping: the tables stay small, and are empty in the end
 mod grant_races; // redeeming, refreshing and every end of an authorization at once
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
 mod house; // who may import whom, and how a file of ours looks
+mod instance_discovery; // what MSAL asks before it fetches a metadata document
 mod keys; // rotation, and private keys at rest
 mod log; // what is logged, and what never is
 mod login; // signing in: cookies, sessions, passwords, guessing
@@ -44,6 +46,7 @@ mod rfc7636_pkce; // RFC 7636: PKCE, required and checked
 mod rfc7662_introspection; // RFC 7662: introspection
 mod rfc8252_native; // RFC 8252: native applications
 mod rfc8414_metadata; // RFC 8414: the metadata document at every address
+mod rfc8628_device; // RFC 8628: devices without a browser
 mod rfc8707_resource; // RFC 8707: one resource per token, the longest identifier wins
 mod rfc9068_access_token; // RFC 9068: shape and signature of access tokens
 mod rfc9207_issuer; // RFC 9207: the issuer in every answer; response modes

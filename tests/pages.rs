@@ -6,6 +6,7 @@ use axum::response::Response;
 use grantor::error::OAuthError;
 use grantor::pages::account::{AccountPage, ConsentLine, GroupLine, SessionLine};
 use grantor::pages::consent::{ConsentPage, Permission, PermissionLine};
+use grantor::pages::device::{DeviceDonePage, DevicePage};
 use grantor::pages::error::ErrorPage;
 use grantor::pages::form_post::FormPostPage;
 use grantor::pages::group::{GroupPage, MemberLine};
@@ -85,6 +86,7 @@ fn consent() -> ConsentPage {
         client_id: nasty(),
         user: nasty(),
         destination: nasty(),
+        code: None,
         unverified: true,
         action: nasty(),
         csrf: nasty(),
@@ -131,6 +133,11 @@ fn group() -> GroupPage {
     }
 }
 
+fn device(code: &str, problem: Option<String>) -> DevicePage {
+    let code = code.to_owned();
+    DevicePage { frame: frame(), tenant: Some(nasty()), action: nasty(), csrf: nasty(), code, problem }
+}
+
 /// Every page under the id of its `<main>`, filled with nasty values.
 async fn every_page() -> Vec<(&'static str, Shown)> {
     let error = ErrorPage {
@@ -153,11 +160,14 @@ async fn every_page() -> Vec<(&'static str, Shown)> {
     };
     let logout = LogoutPage { frame: frame(), user: nasty(), action: nasty(), csrf: nasty(), fields: fields() };
     let form_post = FormPostPage { frame: frame(), action: nasty(), fields: fields() };
+    let device_done = DeviceDonePage { frame: frame(), client: nasty(), approved: true };
     let logged_out = LoggedOutPage { frame: frame() };
     vec![
         ("grantor-login", Shown::of(login(&nasty(), Some(nasty())).respond(vec![REDIRECT.to_owned()])).await),
         ("grantor-consent", Shown::of(consent().respond(vec![REDIRECT.to_owned()])).await),
         ("grantor-select", Shown::of(select.respond()).await),
+        ("grantor-device", Shown::of(device(&nasty(), Some(nasty())).respond()).await),
+        ("grantor-device-done", Shown::of(device_done.respond()).await),
         ("grantor-form-post", Shown::of(form_post.respond()).await),
         ("grantor-error", Shown::of(error.respond(StatusCode::BAD_REQUEST)).await),
         ("grantor-logout", Shown::of(logout.respond(vec![])).await),
@@ -207,6 +217,8 @@ async fn scripted_browsers_find_the_ids_they_know() {
         ("grantor-login", &["username", "password", "login"]),
         ("grantor-consent", &["approve", "deny", "switch"]),
         ("grantor-select", &["continue", "switch"]),
+        ("grantor-device", &["user-code", "continue"]),
+        ("grantor-device-done", &[]),
         ("grantor-form-post", &["continue"]),
         ("grantor-error", &[]),
         ("grantor-logout", &["logout"]),
@@ -232,6 +244,23 @@ async fn scripted_browsers_find_the_ids_they_know() {
     assert_eq!(group.all(r#"name="operation" value="([a-z]*)""#), ["add", "remove", "remove"]);
     assert!(group.tag("member-kind-client").contains(" checked"));
     assert!(!group.tag("member-kind-user").contains(" checked"));
+}
+
+// RFC 8628 §5.4: who is asked for a device compares the code, and is sent nowhere.
+#[tokio::test]
+async fn a_device_is_asked_for_with_its_code() {
+    let of_device = ConsentPage { code: Some("WDJB-MJHT".to_owned()), destination: String::new(), ..consent() };
+    let page = Shown::of(of_device.respond(vec![])).await;
+    assert_eq!(page.all(r#"<code id="user-code">([^<]*)</code>"#), ["WDJB-MJHT"]);
+    assert!(page.html.contains(ENGLISH.device.afterwards) && !page.html.contains("You will be sent"), "{}", page.html);
+    assert!(page.tag("approve").contains(r#"aria-describedby="unverified""#));
+    assert!(page.tag("unverified").contains("care"));
+    let without = Shown::of(device("", None).respond()).await;
+    assert!(without.tag("user-code").contains("autofocus") && without.html.contains(ENGLISH.device.enter));
+    let with = Shown::of(device("WDJB-MJHT", None).respond()).await;
+    assert!(!with.tag("user-code").contains("autofocus") && with.html.contains(ENGLISH.device.compare));
+    let denied = DeviceDonePage { frame: frame(), client: "Television".to_owned(), approved: false };
+    assert!(Shown::of(denied.respond()).await.html.contains(ENGLISH.device.denied_title));
 }
 
 #[tokio::test]

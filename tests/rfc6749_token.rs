@@ -326,8 +326,6 @@ async fn s5_2_a_grant_that_is_not_offered_is_unsupported() {
     for grant in [
         "password",
         "implicit",
-        "device_code",
-        "urn:ietf:params:oauth:grant-type:device_code",
         "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "urn:ietf:params:oauth:grant-type:token-exchange",
         "kubernetes",

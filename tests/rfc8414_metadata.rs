@@ -56,6 +56,7 @@ async fn s2_the_document_of_the_default_tenant() {
       "issuer": "https://login.example.com",
       "authorization_endpoint": "https://login.example.com/oauth2/v2.0/authorize",
       "token_endpoint": "https://login.example.com/oauth2/v2.0/token",
+      "device_authorization_endpoint": "https://login.example.com/oauth2/v2.0/devicecode",
       "jwks_uri": "https://login.example.com/discovery/v2.0/keys",
       "introspection_endpoint": "https://login.example.com/oauth2/v2.0/introspect",
       "userinfo_endpoint": "https://login.example.com/oauth2/v2.0/userinfo",
@@ -107,7 +108,8 @@ async fn s2_the_document_of_the_default_tenant() {
       "grant_types_supported": [
         "client_credentials",
         "authorization_code",
-        "refresh_token"
+        "refresh_token",
+        "urn:ietf:params:oauth:grant-type:device_code"
       ],
       "token_endpoint_auth_methods_supported": [
         "client_secret_basic",

@@ -1,10 +1,10 @@
 //! Reading an authorization request: first what must be proven before anything may be sent back, then one list of
-//! checks, in order.
+//! checks, in order. A device proves its client instead and runs those of the checks that mean something to it.
 
 use super::redirect::{Redirect, ResponseMode, Unproven};
 use crate::app::App;
 use crate::error::{OAuthError, reason};
-use crate::grants::authorization_code;
+use crate::grants::{authorization_code, device_code};
 use crate::store::clients::Client;
 use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
@@ -75,6 +75,7 @@ pub enum Refusal {
 
 /// What the checks look at and what they find.
 struct Draft<'a> {
+    door: Door,
     client: &'a Client,
     form: &'a Form,
     repeated: &'a [String],
@@ -85,33 +86,93 @@ struct Draft<'a> {
     authorized: Authorized,
 }
 
+/// Where a request comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The authorization endpoint, with a browser and a redirect URI that is proven.
+    Browser,
+    /// The device authorization endpoint (RFC 8628 §3.1), with a client that is authenticated.
+    Device,
+}
+
+const BROWSER: &[Door] = &[Door::Browser];
+const EVERY: &[Door] = &[Door::Browser, Door::Device];
+
 /// A named check.
 pub struct Check {
     /// What it looks at.
     pub name: &'static str,
+    /// The doors that run it. What has to do with redirects and browsers has no meaning for a device.
+    pub doors: &'static [Door],
     run: fn(&mut Draft<'_>) -> Result<(), OAuthError>,
 }
 
-/// Every check of a request whose redirect URI is proven, in order. Every door to an authorization runs this list.
+/// Every check, in order. Every door to an authorization runs those of this list that are its own.
 pub const CHECKS: &[Check] = &[
-    Check { name: "repeated parameters", run: repeated_parameters },
-    Check { name: "request objects", run: request_objects },
-    Check { name: "response_type", run: response_type },
-    Check { name: "response_mode", run: response_mode },
-    Check { name: "grant type of the client", run: grant_type },
-    Check { name: "code_challenge", run: code_challenge },
-    Check { name: "prompt", run: prompt },
-    Check { name: "max_age", run: max_age },
-    Check { name: "nonce", run: nonce },
-    Check { name: "scope and resource", run: scope_and_resource },
+    Check { name: "repeated parameters", doors: EVERY, run: repeated_parameters },
+    Check { name: "request objects", doors: EVERY, run: request_objects },
+    Check { name: "response_type", doors: BROWSER, run: response_type },
+    Check { name: "response_mode", doors: BROWSER, run: response_mode },
+    Check { name: "grant type of the client", doors: EVERY, run: grant_type },
+    Check { name: "code_challenge", doors: BROWSER, run: code_challenge },
+    Check { name: "prompt", doors: BROWSER, run: prompt },
+    Check { name: "max_age", doors: BROWSER, run: max_age },
+    Check { name: "nonce", doors: BROWSER, run: nonce },
+    Check { name: "scope and resource", doors: EVERY, run: scope_and_resource },
 ];
+
+impl<'a> Draft<'a> {
+    fn new(door: Door, client: &'a Client, parameters: (&'a Form, &'a [String]), resources: &'a [Resource]) -> Self {
+        let (form, repeated) = parameters;
+        Self {
+            door,
+            client,
+            form,
+            repeated,
+            resources,
+            challenge: None,
+            prompt: Prompt::default(),
+            max_age: None,
+            authorized: Authorized::default(),
+        }
+    }
+
+    /// Runs the checks of its door.
+    fn check(&mut self) -> Result<(), OAuthError> {
+        for check in CHECKS {
+            if !check.doors.contains(&self.door) {
+                continue;
+            }
+            (check.run)(self).map_err(|error| {
+                error.because_unless_known(|| format!("client {:?}", self.client.client_id.as_str()))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs the checks of a device's request, whose client is authenticated and whose parameters stand once.
+///
+/// # Errors
+/// The check that says no, or the database does not answer.
+pub async fn read_of_device(
+    app: &App,
+    tenant: &Tenant,
+    client: &Client,
+    form: &Form,
+) -> Result<Authorized, OAuthError> {
+    let resources = app.directory.resources(tenant.id).await?;
+    let mut draft = Draft::new(Door::Device, client, (form, &[]), &resources);
+    draft.check()?;
+    Ok(draft.authorized)
+}
 
 /// Reads a request and runs every check.
 ///
 /// # Errors
 /// [`Refusal`].
 pub async fn read(app: &App, tenant: &Tenant, parameters: (&Form, &[String])) -> Result<AuthorizationRequest, Refusal> {
-    let (form, repeated) = parameters;
+    let form = parameters.0;
     let (client, redirect) = prove(app, tenant, parameters).await.map_err(Refusal::Page)?;
     let refuse = |error: OAuthError| {
         // A server that fails says so to the person, who can try again; the client could only give up.
@@ -122,21 +183,8 @@ pub async fn read(app: &App, tenant: &Tenant, parameters: (&Form, &[String])) ->
         }
     };
     let resources = app.directory.resources(tenant.id).await.map_err(|error| refuse(error.into()))?;
-    let mut draft = Draft {
-        client: &client,
-        form,
-        repeated,
-        resources: &resources,
-        challenge: None,
-        prompt: Prompt::default(),
-        max_age: None,
-        authorized: Authorized::default(),
-    };
-    for check in CHECKS {
-        (check.run)(&mut draft).map_err(|error| {
-            refuse(error.because_unless_known(|| format!("client {:?}", client.client_id.as_str())))
-        })?;
-    }
+    let mut draft = Draft::new(Door::Browser, &client, parameters, &resources);
+    draft.check().map_err(refuse)?;
     let text = |name: &str| form.get(name).map(str::to_owned);
     let Draft { challenge, prompt, max_age, authorized, .. } = draft;
     Ok(AuthorizationRequest {
@@ -221,7 +269,10 @@ fn response_mode(draft: &mut Draft<'_>) -> Result<(), OAuthError> {
 
 // RFC 6749 §4.1.2.1: unauthorized_client.
 fn grant_type(draft: &mut Draft<'_>) -> Result<(), OAuthError> {
-    let name = authorization_code::GRANT.name;
+    let name = match draft.door {
+        Door::Browser => authorization_code::GRANT.name,
+        Door::Device => device_code::GRANT.name,
+    };
     if draft.client.grants.iter().any(|held| held == name) {
         return Ok(());
     }

@@ -3,9 +3,10 @@
 
 mod checks;
 pub mod decision;
+pub mod device;
 mod redirect;
 
-pub use checks::{AFTER_LOGIN, AuthorizationRequest, CHECKS, PROMPTS, Prompt, Refusal, read};
+pub use checks::{AFTER_LOGIN, AuthorizationRequest, CHECKS, Door, PROMPTS, Prompt, Refusal, read};
 pub use redirect::{Delivery, Redirect, ResponseMode, with_query};
 
 use crate::app::App;

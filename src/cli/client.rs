@@ -4,7 +4,7 @@ use super::client_settings::{self, Settings};
 use super::context::{CliError, Context, Page};
 use super::output::{fields, list, more, table, yes};
 use super::secret::{self, SecretCommand};
-use crate::grants::{GRANTS, Given, Grant};
+use crate::grants::{self, GRANTS, Given, Grant};
 use crate::store::clients::{Client, ClientParts, NewClient};
 use crate::store::permissions::AllowedScope;
 use crate::store::secrets::NewSecret;
@@ -15,7 +15,7 @@ use crate::types::name::{ClientId, DisplayName};
 use crate::types::scope::{DEFAULT, OPENID_SCOPES, Scope};
 use crate::types::secret::Secret;
 use crate::types::uri::{Origin, RedirectUri};
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -151,8 +151,11 @@ pub struct Adding {
     serves: Vec<String>,
 }
 
-fn grant_names() -> PossibleValuesParser {
-    PossibleValuesParser::new(GRANTS.iter().map(|grant| grant.name))
+/// Every grant, also under its other spellings; what is kept is the name.
+fn grant_names() -> impl TypedValueParser<Value = String> {
+    let named = |grant: &&Grant| PossibleValue::new(grant.name).aliases(grant.aliases.iter().copied());
+    let parser = PossibleValuesParser::new(GRANTS.iter().map(named));
+    parser.map(|typed| grants::find(&typed).map_or(typed, |grant| grant.name.to_owned()))
 }
 
 impl ClientCommand {
@@ -253,6 +256,7 @@ fn default_grants(public: bool, has_redirect_uris: bool) -> Vec<String> {
     let given = |grant: &&&Grant| match grant.by_default {
         Given::Confidential => !public,
         Given::WithRedirectUri => has_redirect_uris,
+        Given::OnlyNamed => false,
     };
     GRANTS.iter().filter(given).map(|grant| grant.name.to_owned()).collect()
 }

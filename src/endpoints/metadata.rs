@@ -37,10 +37,13 @@ const CLAIMS: &[&str] = &[
 /// The document. Its endpoints stand below the path that it was fetched from: MSAL replaces the first segment of
 /// each by its own. The issuer is the tenant's, wherever the document was fetched.
 pub async fn get(State(app): State<Arc<App>>, path: TenantPath) -> impl IntoResponse {
-    let base = match &path.segment {
-        Some(segment) => format!("{}/{segment}", app.public_url),
-        None => app.public_url.to_string(),
-    };
+    let entrance = format!("{}/oauth2/v2.0", path.url(&app));
+    document(&app, &path, &entrance)
+}
+
+/// The document for those who come in below `entrance`: there are `authorize` and `token`.
+pub(super) fn document(app: &App, path: &TenantPath, entrance: &str) -> impl IntoResponse + use<> {
+    let base = path.url(app);
     let grants: Vec<_> = GRANTS.iter().map(|grant| grant.name).collect();
     let proving: Vec<_> = METHODS.iter().filter(|method| method.authenticates).map(|method| method.name).collect();
     let every: Vec<_> = METHODS.iter().map(|method| method.name).collect();
@@ -48,8 +51,9 @@ pub async fn get(State(app): State<Arc<App>>, path: TenantPath) -> impl IntoResp
     // replace their configured scope by it.
     let document = json!({
         "issuer": app.issuer(&path.tenant),
-        "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
-        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+        "authorization_endpoint": format!("{entrance}/authorize"),
+        "token_endpoint": format!("{entrance}/token"),
+        "device_authorization_endpoint": format!("{base}/oauth2/v2.0/devicecode"),
         "jwks_uri": format!("{base}/discovery/v2.0/keys"),
         "introspection_endpoint": format!("{base}/oauth2/v2.0/introspect"),
         "userinfo_endpoint": format!("{base}/oauth2/v2.0/userinfo"),

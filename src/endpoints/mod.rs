@@ -1,9 +1,12 @@
 //! One file per path: extract, call, answer.
 
 pub mod authorize;
+pub mod databricks;
+pub mod device_authorization;
 pub mod gateway;
 pub mod groups;
 pub mod health;
+pub mod instance;
 pub mod introspect;
 pub mod jwks;
 pub mod metadata;

@@ -24,6 +24,14 @@ impl TenantPath {
         format!("{}{segment}", app.public_url.path())
     }
 
+    /// Where a tenant's paths begin, as the request named it.
+    pub fn url(&self, app: &App) -> String {
+        match &self.segment {
+            Some(segment) => format!("{}/{segment}", app.public_url),
+            None => app.public_url.to_string(),
+        }
+    }
+
     /// The tenant, for endpoints that need it enabled.
     ///
     /// # Errors

@@ -2,13 +2,10 @@
 
 use super::{Answer, Exchange, Given, Grant, delegated};
 use crate::error::{OAuthError, reason};
-use crate::store::clients::Client;
-use crate::store::codes::{Code, Redeemed, Redemption};
+use crate::store::codes::{Code, Redeemed};
 use crate::tokens::issue::TokenAnswer;
 use crate::types::form::Form;
 use crate::types::pkce::Verifier;
-use crate::types::policy::RefreshPolicy;
-use crate::types::refresh_token::RefreshToken;
 use crate::types::secret::sha256;
 
 /// The grant.
@@ -42,19 +39,14 @@ async fn exchange(request: Exchange<'_>) -> Result<TokenAnswer, OAuthError> {
     check_verifier(&code, form)?;
 
     let prepared = delegated::prepare(&request, authorization, true).await?;
-    let refreshes = gets_refresh_token(client, &code);
-    let lifetime = if refreshes { client.settings.refresh_lifetime } else { prepared.minted.expires_in };
-    let grant_expires_at = now + lifetime;
-    let refresh = refreshes.then(|| RefreshToken::first(authorization.id, &app.random));
-    let row = refresh.as_ref().map(|token| delegated::row(token, &request, grant_expires_at));
-    let redemption = Redemption { token: prepared.minted.record, refresh: row.as_ref(), grant_expires_at };
+    let first = delegated::first_tokens(&request, authorization, &prepared);
     let mut answer = delegated::answer(&request, authorization, prepared, code.nonce.as_deref()).await?;
-    match app.store.redeem_code(hash, &redemption, now).await? {
+    match app.store.redeem_code(hash, &first.redemption(), now).await? {
         Redeemed::Now => {}
         Redeemed::Before => return Err(reason::CODE_SPENT.into()),
         Redeemed::Gone => return Err(reason::CODE_UNKNOWN.into()),
     }
-    answer.refresh_token = refresh.map(|token| token.to_secret().expose().to_owned());
+    answer.refresh_token = first.refresh_token();
     Ok(answer)
 }
 
@@ -80,10 +72,4 @@ fn check_verifier(code: &Code, form: &Form) -> Result<(), OAuthError> {
             if challenge.is_of(&verifier) { Ok(()) } else { Err(reason::VERIFIER_WRONG.into()) }
         }
     }
-}
-
-fn gets_refresh_token(client: &Client, code: &Code) -> bool {
-    let may = client.grants.iter().any(|grant| grant == super::refresh_token::GRANT.name);
-    let asked = code.authorization.authorized.is_offline();
-    may && (asked || client.settings.refresh_policy == RefreshPolicy::Always)
 }

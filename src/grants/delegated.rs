@@ -3,7 +3,8 @@
 
 use super::Exchange;
 use crate::error::{OAuthError, reason};
-use crate::store::grants::Authorization;
+use crate::store::codes::Redemption;
+use crate::store::grants::{Authorization, TokenRecord};
 use crate::store::members::Membership;
 use crate::store::refresh_tokens::NewRefreshToken;
 use crate::tokens::claims::Login;
@@ -12,6 +13,7 @@ use crate::tokens::issue::{self, Issuance, Minted, TokenAnswer};
 use crate::tokens::scopes::{self, Choice};
 use crate::types::clock::UnixTime;
 use crate::types::id::MemberId;
+use crate::types::policy::RefreshPolicy;
 use crate::types::refresh_token::RefreshToken;
 use crate::types::scope::Scope;
 use base64::Engine;
@@ -79,6 +81,41 @@ pub(super) async fn answer(
         answer.client_info = Some(URL_SAFE_NO_PAD.encode(info.to_string()));
     }
     Ok(answer)
+}
+
+/// What an authorization brings forth the first time.
+pub(super) struct FirstTokens {
+    token: TokenRecord,
+    refresh: Option<(RefreshToken, NewRefreshToken)>,
+    grant_expires_at: UnixTime,
+}
+
+impl FirstTokens {
+    pub(super) fn redemption(&self) -> Redemption<'_> {
+        let refresh = self.refresh.as_ref().map(|(_, row)| row);
+        Redemption { token: self.token, refresh, grant_expires_at: self.grant_expires_at }
+    }
+
+    /// The refresh token, for the answer.
+    pub(super) fn refresh_token(&self) -> Option<String> {
+        self.refresh.as_ref().map(|(token, _)| token.to_secret().expose().to_owned())
+    }
+}
+
+/// The access token that was prepared, and a refresh token when the client gets one: then the authorization lives on.
+pub(super) fn first_tokens(request: &Exchange<'_>, authorization: &Authorization, prepared: &Prepared) -> FirstTokens {
+    let client = request.client.client();
+    let may = client.grants.iter().any(|grant| grant == super::refresh_token::GRANT.name);
+    let wanted = authorization.authorized.is_offline() || client.settings.refresh_policy == RefreshPolicy::Always;
+    let refreshes = may && wanted;
+    let lifetime = if refreshes { client.settings.refresh_lifetime } else { prepared.minted.expires_in };
+    let grant_expires_at = request.app.clock.now() + lifetime;
+    let refresh = refreshes.then(|| {
+        let token = RefreshToken::first(authorization.id, &request.app.random);
+        let row = row(&token, request, grant_expires_at);
+        (token, row)
+    });
+    FirstTokens { token: prepared.minted.record, refresh, grant_expires_at }
 }
 
 /// The row of a refresh token. It ends when it is not used for long, and with its authorization.

@@ -3,6 +3,7 @@
 pub mod authorization_code;
 pub mod client_credentials;
 mod delegated;
+pub mod device_code;
 pub mod refresh_token;
 
 use crate::app::App;
@@ -37,6 +38,8 @@ pub enum Given {
     Confidential,
     /// To clients with a redirect URI: people come back to them.
     WithRedirectUri,
+    /// To nobody.
+    OnlyNamed,
 }
 
 /// A grant type as a value.
@@ -55,7 +58,8 @@ pub struct Grant {
 }
 
 /// Every grant. Metadata, registration and the command line read this table.
-pub const GRANTS: &[&Grant] = &[&client_credentials::GRANT, &authorization_code::GRANT, &refresh_token::GRANT];
+pub const GRANTS: &[&Grant] =
+    &[&client_credentials::GRANT, &authorization_code::GRANT, &refresh_token::GRANT, &device_code::GRANT];
 
 /// The grant of that name.
 pub fn find(name: &str) -> Option<&'static Grant> {

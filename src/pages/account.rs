@@ -5,9 +5,9 @@ use crate::error::OAuthError;
 use crate::extract::browser::Browser;
 use crate::extract::form::PostedForm;
 use crate::extract::tenant::TenantPath;
-use crate::pages::device;
 use crate::pages::layout::{self, Frame, Page};
 use crate::pages::texts;
+use crate::pages::user_agent;
 use crate::pages::visit::{self, Then, Visit};
 use crate::store::consents::Consent;
 use crate::store::sessions::Session;
@@ -206,7 +206,7 @@ impl Visit<'_> {
                 .into_iter()
                 .map(|line| SessionLine {
                     id: line.id.to_string(),
-                    device: device::in_words(&t.account, &line.user_agent),
+                    device: user_agent::in_words(&t.account, &line.user_agent),
                     address: line.address,
                     since: format_time(line.auth_time),
                     seen: format_time(line.last_seen_at),

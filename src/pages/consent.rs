@@ -24,8 +24,10 @@ pub struct ConsentPage {
     pub client_id: String,
     /// Who is signed in.
     pub user: String,
-    /// Host or scheme where the answer goes.
+    /// Host or scheme where the answer goes; empty for a device, which fetches it.
     pub destination: String,
+    /// The code that a device shows, where one asks.
+    pub code: Option<String>,
     /// True for a client that cannot prove who it is.
     pub unverified: bool,
     /// Where the form goes.

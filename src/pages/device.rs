@@ -1,74 +1,178 @@
-//! What a browser is called on the account page. Browsers call themselves by the names of many others, so the first of
-//! these that is in the header is the one it is.
+//! Connecting a device (RFC 8628 §3.3): a person types the code that it shows, signs in, and is asked.
 
-use super::texts::AccountTexts;
+use crate::app::App;
+use crate::authorization::decision;
+use crate::authorization::device::{self, Found, Waiting};
+use crate::error::OAuthError;
+use crate::extract::browser::Browser;
+use crate::extract::form::PostedForm;
+use crate::extract::tenant::TenantPath;
+use crate::pages::consent::ConsentPage;
+use crate::pages::layout::{self, Frame, Page};
+use crate::pages::texts;
+use crate::pages::visit::{self, Then, Visit, permissions};
+use crate::store::sessions::Session;
+use crate::types::user_code::UserCode;
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use std::sync::Arc;
 
-const BROWSERS: &[(&str, &str)] = &[
-    ("Edg/", "Edge"),
-    ("EdgA/", "Edge"),
-    ("EdgiOS/", "Edge"),
-    ("OPR/", "Opera"),
-    ("SamsungBrowser/", "Samsung Internet"),
-    ("Vivaldi/", "Vivaldi"),
-    ("Firefox/", "Firefox"),
-    ("FxiOS/", "Firefox"),
-    ("CriOS/", "Chrome"),
-    ("Chrome/", "Chrome"),
-    ("Version/", "Safari"),
-];
+/// What is kept of something typed that is no code.
+const SHOWN: usize = 40;
 
-const SYSTEMS: &[(&str, &str)] = &[
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Android", "Android"),
-    ("CrOS", "ChromeOS"),
-    ("Windows", "Windows"),
-    ("Macintosh", "macOS"),
-    ("Linux", "Linux"),
-];
+/// The page on which the code is typed.
+#[derive(Template)]
+#[template(path = "device.html")]
+pub struct DevicePage {
+    /// What every page has.
+    pub frame: Frame,
+    /// The tenant, unless it is the default one.
+    pub tenant: Option<String>,
+    /// Where the form goes.
+    pub action: String,
+    /// What shows that the form came from this page.
+    pub csrf: String,
+    /// The code, when it came along or was typed before.
+    pub code: String,
+    /// What went wrong the last time.
+    pub problem: Option<String>,
+}
 
-/// "Firefox on Linux", or what the program says of itself where that is no browser that we know.
-pub fn in_words(t: &AccountTexts, user_agent: &str) -> String {
-    let first = |known: &[(&str, &'static str)]| {
-        known.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name)
-    };
-    match (first(BROWSERS), first(SYSTEMS)) {
-        _ if user_agent.is_empty() => t.session_unknown_device.to_owned(),
-        (Some(browser), Some(system)) => format!("{browser}{}{system}", t.session_on),
-        (Some(browser), None) => browser.to_owned(),
-        (None, _) => user_agent.to_owned(),
+impl DevicePage {
+    /// The page with its headers.
+    ///
+    /// # Errors
+    /// The template failed, which a test excludes.
+    pub fn respond(self) -> Result<Response, OAuthError> {
+        layout::respond(Page::default(), &self.frame.nonce, &self)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::texts::ENGLISH;
-    use super::in_words;
+/// The page at the end of the way.
+#[derive(Template)]
+#[template(path = "device_done.html")]
+pub struct DeviceDonePage {
+    /// What every page has.
+    pub frame: Frame,
+    /// The client's name.
+    pub client: String,
+    /// What the person said.
+    pub approved: bool,
+}
 
-    #[test]
-    fn browsers_are_told_apart_although_each_names_the_others() {
-        let webkit = "AppleWebKit/537.36 (KHTML, like Gecko)";
-        for (user_agent, words) in [
-            ("Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0", "Firefox on Linux"),
-            (&format!("Mozilla/5.0 (X11; Linux x86_64) {webkit} Chrome/156.0.0.0 Safari/537.36"), "Chrome on Linux"),
-            (
-                &format!("Mozilla/5.0 (Windows NT 10.0; Win64; x64) {webkit} Chrome/156.0.0.0 Safari/537.36 Edg/156.0"),
-                "Edge on Windows",
-            ),
-            (
-                &format!("Mozilla/5.0 (Linux; Android 10; K) {webkit} Chrome/156.0.0.0 Mobile Safari/537.36"),
-                "Chrome on Android",
-            ),
-            (
-                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
-                 Version/26.0 Mobile/15E148 Safari/604.1",
-                "Safari on iPhone",
-            ),
-            ("Firefox/144.0", "Firefox"),
-            ("curl/8.11.0", "curl/8.11.0"),
-            ("", "Unknown browser"),
-        ] {
-            assert_eq!(in_words(&ENGLISH.account, user_agent), words, "{user_agent}");
-        }
+impl DeviceDonePage {
+    /// The page with its headers.
+    ///
+    /// # Errors
+    /// The template failed, which a test excludes.
+    pub fn respond(self) -> Result<Response, OAuthError> {
+        layout::respond(Page::default(), &self.frame.nonce, &self)
     }
+}
+
+/// Shows the page. A code that came along is shown and no more: the person compares it and goes on.
+///
+/// # Errors
+/// The tenant is disabled, or the query cannot be read.
+pub async fn get(
+    State(app): State<Arc<App>>,
+    path: TenantPath,
+    browser: Browser,
+    RawQuery(query): RawQuery,
+) -> Result<Response, OAuthError> {
+    path.enabled()?;
+    let visit = Visit { app: &app, path: &path, browser: &browser };
+    let (form, _) = visit::parse(query.as_deref().unwrap_or_default())?;
+    let typed = form.get("user_code").unwrap_or_default();
+    match typed.parse() {
+        Ok(code) if form.get("switch").is_some() => visit.ask_to_sign_in(None, &Then::Device(code), None),
+        _ => ask_for_code(visit, typed, None),
+    }
+}
+
+/// Takes the code, and then what the person said.
+///
+/// # Errors
+/// The tenant is disabled, or the database does not answer.
+pub async fn post(
+    State(app): State<Arc<App>>,
+    path: TenantPath,
+    browser: Browser,
+    posted: PostedForm,
+) -> Result<Response, OAuthError> {
+    let tenant = path.enabled()?;
+    let visit = Visit { app: &app, path: &path, browser: &browser };
+    let (form, t) = (&posted.form, &texts::ENGLISH);
+    // The page that asks carries the code on in the field in which it carries everything on.
+    let typed = form.get("user_code").or_else(|| form.get("then")).unwrap_or_default();
+    if browser.check_form(form).is_err() {
+        let problem = if browser.has_cookies() { t.form_expired } else { t.login.cookies_needed };
+        return ask_for_code(visit, typed, Some((StatusCode::BAD_REQUEST, problem)));
+    }
+    let nobody = (StatusCode::BAD_REQUEST, t.device.wrong);
+    let waiting = match device::find(&app, tenant, typed, browser.address).await? {
+        Found::Waiting(waiting) => waiting,
+        Found::Nothing => return ask_for_code(visit, typed, Some(nobody)),
+        Found::Throttled => {
+            return ask_for_code(visit, typed, Some((StatusCode::TOO_MANY_REQUESTS, t.device.throttled)));
+        }
+    };
+    let Ok(code) = typed.parse::<UserCode>() else { return ask_for_code(visit, typed, Some(nobody)) };
+    let Some(session) = visit.session().await? else {
+        return visit.ask_to_sign_in(None, &Then::Device(code), None);
+    };
+    let (approved, in_time) = match form.get("decision") {
+        Some("approve") => (true, device::approve(&app, tenant, &waiting, &session).await?),
+        Some("deny") => (false, device::deny(&app, tenant, &waiting).await?),
+        _ => return ask_for_consent(visit, &code, (&waiting, &session)).await,
+    };
+    if !in_time {
+        return ask_for_code(visit, typed, Some(nobody));
+    }
+    let (frame, client) = (Frame::new(&app.random), waiting.client.name.to_string());
+    DeviceDonePage { frame, client, approved }.respond()
+}
+
+fn ask_for_code(visit: Visit<'_>, typed: &str, problem: Option<(StatusCode, &str)>) -> Result<Response, OAuthError> {
+    // As the device shows it, however it was typed.
+    let code = typed.parse::<UserCode>().map(|code| code.to_string());
+    let page = DevicePage {
+        frame: Frame::new(&visit.app.random),
+        tenant: visit.tenant_shown(),
+        action: visit.at("/device"),
+        csrf: visit.browser.form_token(),
+        code: code.unwrap_or_else(|_| typed.chars().take(SHOWN).collect()),
+        problem: problem.map(|(_, text)| text.to_owned()),
+    };
+    let mut response = visit.browser.keep(page.respond()?);
+    if let Some((status, _)) = problem {
+        *response.status_mut() = status;
+    }
+    Ok(response)
+}
+
+/// The page that every client's request ends at. RFC 8628 §5.4: nobody is known again here, whatever was allowed before.
+async fn ask_for_consent(visit: Visit<'_>, code: &UserCode, who: (&Waiting, &Session)) -> Result<Response, OAuthError> {
+    let (Waiting { device, client }, session) = who;
+    let frame = Frame::new(&visit.app.random);
+    let resources = visit.app.directory.resources(visit.path.tenant.id).await?;
+    let remembered = visit.app.store.consents(session.user.id, client.oid).await?;
+    let asked = decision::asked(&device.authorized);
+    let page = ConsentPage {
+        client: client.name.to_string(),
+        client_id: client.client_id.to_string(),
+        user: session.user.shown().to_owned(),
+        destination: String::new(),
+        code: Some(code.to_string()),
+        unverified: client.public,
+        action: visit.at("/device"),
+        csrf: visit.browser.form_token(),
+        then: code.to_string(),
+        permissions: permissions(&frame.t.consent, &resources, (&asked, &remembered)),
+        switch: format!("{}&switch=1", Then::Device(code.clone()).path(&visit.path.base(visit.app))),
+        frame,
+    };
+    page.respond(Vec::new())
 }

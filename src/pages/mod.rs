@@ -12,4 +12,5 @@ pub mod login;
 pub mod logout;
 pub mod select;
 pub mod texts;
+pub mod user_agent;
 pub mod visit;

@@ -42,6 +42,7 @@ pub struct Texts {
     pub login: LoginTexts,
     pub consent: ConsentTexts,
     pub select: SelectTexts,
+    pub device: DeviceTexts,
     pub form_post: FormPostTexts,
     pub error: ErrorTexts,
     pub logout: LogoutTexts,
@@ -117,6 +118,26 @@ pub struct ConsentTexts {
 #[expect(missing_docs, reason = "the name of a text and its English words say what it is")]
 pub struct SelectTexts {
     pub title: &'static str,
+}
+
+/// Connecting a device that has no browser.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the name of a text and its English words say what it is")]
+pub struct DeviceTexts {
+    pub title: &'static str,
+    pub enter: &'static str,
+    pub compare: &'static str,
+    pub code: &'static str,
+    pub wrong: &'static str,
+    pub throttled: &'static str,
+    /// What the login page leads to.
+    pub your_device: &'static str,
+    pub check: Phrase,
+    pub afterwards: &'static str,
+    pub done_title: &'static str,
+    pub done: Phrase,
+    pub denied_title: &'static str,
+    pub denied: Phrase,
 }
 
 /// Handing the answer to the client by a form.
@@ -270,6 +291,24 @@ pub const ENGLISH: Texts = Texts {
         scope_other: Phrase("Use “{}”"),
     },
     select: SelectTexts { title: "Choose an account" },
+    device: DeviceTexts {
+        title: "Connect a device",
+        enter: "Enter the code that your device shows.",
+        compare: "Check that your device shows this code.",
+        code: "Code",
+        wrong: "No device waits with this code. Look at your device again: a code ends after 15 minutes.",
+        throttled: "There were too many wrong codes. Wait five minutes, then try again.",
+        your_device: "your device",
+        check: Phrase(
+            "Go on only if you asked for it yourself just now, and your device shows {}. A code that somebody \
+                       sent you is theirs.",
+        ),
+        afterwards: "Afterwards go back to your device.",
+        done_title: "Your device is connected",
+        done: Phrase("{} can use your account there. You can close this page and go back to your device."),
+        denied_title: "Your device is not connected",
+        denied: Phrase("{} was given no access. You can close this page."),
+    },
     form_post: FormPostTexts {
         title: "Nearly there",
         explanation: "You are being sent back to the application. If nothing happens, continue yourself.",

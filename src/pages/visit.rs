@@ -22,6 +22,7 @@ use crate::types::id::GroupId;
 use crate::types::name::TenantName;
 use crate::types::scope::DEFAULT;
 use crate::types::secret::sha256;
+use crate::types::user_code::UserCode;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -42,6 +43,8 @@ pub enum Then {
     Account,
     /// To a group's page.
     Group(GroupId),
+    /// To the page on which a device's code stands.
+    Device(UserCode),
 }
 
 impl Then {
@@ -49,9 +52,10 @@ impl Then {
     pub fn parse(text: &str) -> Self {
         match text.split_once('?') {
             Some(("authorize", query)) => Self::Authorize(query.to_owned()),
-            _ => match text.strip_prefix("group/").and_then(|id| Uuid::try_parse(id).ok()) {
-                Some(id) => Self::Group(id.into()),
-                None => Self::Account,
+            _ => match text.split_once('/') {
+                Some(("group", id)) => Uuid::try_parse(id).map_or(Self::Account, |id| Self::Group(id.into())),
+                Some(("device", code)) => code.parse().map_or(Self::Account, Self::Device),
+                _ => Self::Account,
             },
         }
     }
@@ -62,6 +66,7 @@ impl Then {
             Self::Authorize(query) => format!("authorize?{query}"),
             Self::Account => "account".to_owned(),
             Self::Group(id) => format!("group/{id}"),
+            Self::Device(code) => format!("device/{code}"),
         }
     }
 
@@ -71,6 +76,7 @@ impl Then {
             Self::Authorize(query) => format!("{base}/oauth2/v2.0/authorize?{query}"),
             Self::Account => format!("{base}/account"),
             Self::Group(id) => format!("{base}/account/groups/{id}"),
+            Self::Device(code) => format!("{base}/device?user_code={code}"),
         }
     }
 }
@@ -230,17 +236,24 @@ impl Visit<'_> {
     }
 
     fn login_page(&self, request: Option<&AuthorizationRequest>, then: &Then, username: &str) -> LoginPage {
-        let tenant = self.path.tenant.name.as_str();
+        let frame = Frame::new(&self.app.random);
+        let device = matches!(then, Then::Device(_)).then(|| frame.t.device.your_device.to_owned());
         LoginPage {
-            frame: Frame::new(&self.app.random),
-            tenant: (tenant != TenantName::DEFAULT).then(|| tenant.to_owned()),
-            client: request.map(|request| request.client.name.to_string()),
+            tenant: self.tenant_shown(),
+            client: request.map(|request| request.client.name.to_string()).or(device),
             action: self.at("/login"),
             csrf: self.browser.form_token(),
             then: then.text(),
             username: username.to_owned(),
             problem: None,
+            frame,
         }
+    }
+
+    /// The tenant's name, unless it is the default one.
+    pub(super) fn tenant_shown(&self) -> Option<String> {
+        let tenant = self.path.tenant.name.as_str();
+        (tenant != TenantName::DEFAULT).then(|| tenant.to_owned())
     }
 
     fn ask_for_account(
@@ -282,6 +295,7 @@ impl Visit<'_> {
             client_id: request.client.client_id.to_string(),
             user: session.user.shown().to_owned(),
             destination: request.redirect.destination(),
+            code: None,
             unverified: request.client.public && !request.redirect.is_claimed(),
             action: self.at("/consent"),
             csrf: self.browser.form_token(),
@@ -353,7 +367,11 @@ fn digest(request: &AuthorizationRequest, session: &Session) -> String {
 }
 
 /// What is asked for, in words, by resource.
-fn permissions(t: &ConsentTexts, resources: &[Resource], asked: (&[Consent], &[Consent])) -> Vec<Permission> {
+pub(super) fn permissions(
+    t: &ConsentTexts,
+    resources: &[Resource],
+    asked: (&[Consent], &[Consent]),
+) -> Vec<Permission> {
     let (asked, remembered) = asked;
     let mut shown: Vec<(Uuid, Permission)> = Vec::new();
     for consent in asked {

@@ -124,6 +124,9 @@ fn log(error: &OAuthError, status: StatusCode, trace_id: &str, request: std::fmt
     let (code, cause) = (error.reason().code, error.cause());
     if status.is_server_error() {
         tracing::error!(code, status = status.as_u16(), trace_id, %request, cause, "{}", error.description());
+    } else if error.reason().code == reason::AUTHORIZATION_PENDING.code {
+        // Every device hears this every few seconds, and nothing is wrong.
+        tracing::debug!(code, status = status.as_u16(), trace_id, %request, cause, "{}", error.description());
     } else {
         tracing::info!(code, status = status.as_u16(), trace_id, %request, cause, "{}", error.description());
     }

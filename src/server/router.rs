@@ -4,10 +4,11 @@ use super::cors;
 use super::layers::{self, Finish};
 use crate::app::App;
 use crate::endpoints::{
-    authorize, gateway, groups, health, introspect, jwks, metadata, metrics, revoke, status_list, token, userinfo,
+    authorize, databricks, device_authorization, gateway, groups, health, instance, introspect, jwks, metadata,
+    metrics, revoke, status_list, token, userinfo,
 };
 use crate::error::{OAuthError, reason};
-use crate::pages::{account, consent, group, home, login, logout};
+use crate::pages::{account, consent, device, group, home, login, logout};
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
@@ -19,19 +20,33 @@ use std::sync::Arc;
 /// A path and what answers there.
 type Row = (&'static str, fn(&Arc<App>) -> MethodRouter<Arc<App>>);
 
+/// Paths that are there once, and say in their own way which tenant they mean.
+const ROOT_PATHS: &[Row] = &[
+    ("/", |_| get(home::get).fallback(only_get)),
+    // MSAL calls the place of what belongs to no tenant `common`.
+    ("/common/discovery/instance", |_| get(instance::get).fallback(only_get)),
+    // What Databricks calls an account is a tenant.
+    ("/oidc/accounts/{tenant}/.well-known/oauth-authorization-server", account_document),
+    ("/oidc/accounts/{tenant}/.well-known/openid-configuration", account_document),
+    ("/oidc/accounts/{tenant}/v1/authorize", authorization_endpoint),
+    ("/oidc/accounts/{tenant}/v1/token", token_endpoint),
+];
+
 /// Paths that a tenant has: each is there as it stands, for the default tenant, and below `/{tenant}`.
 const TENANT_PATHS: &[Row] = &[
-    ("/oauth2/v2.0/authorize", |_| page(get(authorize::get).post(authorize::post).fallback(only_get_and_post))),
+    ("/oauth2/v2.0/authorize", authorization_endpoint),
     ("/oauth2/v2.0/logout", |_| page(get(logout::get).post(logout::post).fallback(only_get_and_post))),
     // Who reloads after a form comes here by GET.
     ("/login", |_| page(get(account::instead).post(login::post).fallback(only_get_and_post))),
     ("/consent", |_| page(get(account::instead).post(consent::post).fallback(only_get_and_post))),
+    ("/device", |_| page(get(device::get).post(device::post).fallback(only_get_and_post))),
     ("/account", |_| page(get(account::get).fallback(only_get))),
     ("/account/sessions", |_| page(post(account::end_session).fallback(only_post))),
     ("/account/consents", |_| page(post(account::withdraw).fallback(only_post))),
     ("/account/groups/{id}", |_| page(get(group::get).post(group::post).fallback(only_get_and_post))),
     ("/oauth2/v2.0/userinfo", |app| shared(app, get(userinfo::get).post(userinfo::get).fallback(only_get_and_post))),
-    ("/oauth2/v2.0/token", |app| shared(app, post(token::post).fallback(only_post))),
+    ("/oauth2/v2.0/token", token_endpoint),
+    ("/oauth2/v2.0/devicecode", |_| post(device_authorization::post).fallback(only_post)),
     ("/oauth2/v2.0/introspect", |_| post(introspect::post).fallback(only_post)),
     ("/introspect", |_| post(introspect::post).fallback(only_post)),
     ("/oauth2/v2.0/revoke", |app| shared(app, post(revoke::post).fallback(only_post))),
@@ -44,6 +59,11 @@ const TENANT_PATHS: &[Row] = &[
     // MSAL for Python, when its oidc_authority ends in a slash.
     ("//.well-known/openid-configuration", document),
     ("/v2.0/.well-known/openid-configuration", document),
+    ("/.well-known/databricks-config", |_| get(databricks::config).fallback(only_get)),
+    ("/oidc/.well-known/oauth-authorization-server", |app| shared(app, get(databricks::workspace).fallback(only_get))),
+    ("/oidc/.well-known/openid-configuration", |app| shared(app, get(databricks::workspace).fallback(only_get))),
+    ("/oidc/v1/authorize", authorization_endpoint),
+    ("/oidc/v1/token", token_endpoint),
     ("/gateway/check", |_| any(gateway::check)),
     ("/gateway/check/{*rest}", |_| any(gateway::check)),
     ("/gateway/middleman", |_| post(gateway::middleman).fallback(only_post)),
@@ -58,7 +78,10 @@ const INSERTED_PATHS: &[&str] = &["/.well-known/oauth-authorization-server", "/.
 
 /// The whole service.
 pub fn router(app: Arc<App>) -> Router {
-    let mut router = Router::new().route("/", get(home::get).fallback(only_get));
+    let mut router = Router::new();
+    for (path, route) in ROOT_PATHS {
+        router = router.route(path, route(&app));
+    }
     for (path, route) in TENANT_PATHS {
         router = router.route(path, route(&app)).route(&format!("/{{tenant}}{path}"), route(&app));
     }
@@ -83,9 +106,22 @@ pub fn router(app: Arc<App>) -> Router {
     router.fallback(nothing_here).layer(middleware::from_fn_with_state(finish, layers::finish)).with_state(app)
 }
 
+fn authorization_endpoint(_: &Arc<App>) -> MethodRouter<Arc<App>> {
+    page(get(authorize::get).post(authorize::post).fallback(only_get_and_post))
+}
+
+fn token_endpoint(app: &Arc<App>) -> MethodRouter<Arc<App>> {
+    shared(app, post(token::post).fallback(only_post))
+}
+
 /// A route that web pages of registered origins may call.
 fn shared(app: &Arc<App>, route: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
     route.layer(middleware::from_fn_with_state(app.clone(), cors::share))
+}
+
+/// The metadata document of an account.
+fn account_document(app: &Arc<App>) -> MethodRouter<Arc<App>> {
+    shared(app, get(databricks::account).fallback(only_get))
 }
 
 /// The metadata document.

@@ -1,10 +1,12 @@
 //! Authorization codes (RFC 6749 §4.1.2): kept as hashes, spent once.
 
 use super::consents::{Consent, insert_consents};
-use super::grants::{self, Authorization, NewAuthorization, TokenRecord, insert_token, revoke_grants};
+use super::grants::{
+    self, Authorization, NewAuthorization, TokenRecord, begin_grant, insert_grant, insert_token, may_begin,
+    revoke_grants,
+};
 use super::refresh_tokens::{NewRefreshToken, insert_refresh_token};
-use super::users::hold_user;
-use super::{Store, StoreError, reading, unreadable, writing};
+use super::{Store, StoreError, reading, writing};
 use crate::types::clock::UnixTime;
 use crate::types::id::TenantId;
 use crate::types::pkce::Challenge;
@@ -94,51 +96,12 @@ impl Store {
         consents: (&[Consent], UnixTime),
     ) -> Result<bool, StoreError> {
         let (given, now) = consents;
-        let authorized = serde_json::to_string(new.authorized).map_err(|_| unreadable("authorization"))?;
         Ok(writing!(self, tx => {
-            hold_user!(tx, new.user);
-            let session: Option<(Uuid,)> =
-                sqlx::query_as("SELECT id FROM sessions WHERE id = $1 AND user_id = $2 AND expires_at > $3")
-                    .bind(new.session.uuid())
-                    .bind(new.user.uuid())
-                    .bind(now)
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            if session.is_none() {
+            if !may_begin!(tx, new, now) {
                 return Ok(false);
             }
-            for consent in new.rests_on {
-                let stands: Option<(Uuid,)> = sqlx::query_as(
-                    "SELECT user_id FROM consents WHERE user_id = $1 AND client_id = $2 AND resource_id = $3 AND value = $4",
-                )
-                .bind(new.user.uuid())
-                .bind(new.client.uuid())
-                .bind(consent.resource.uuid())
-                .bind(&consent.value)
-                .fetch_optional(&mut *tx)
-                .await?;
-                if stands.is_none() {
-                    return Ok(false);
-                }
-            }
             insert_consents!(tx, (new.user, new.client), given, now);
-            sqlx::query(
-                "INSERT INTO grants (id, tenant_id, client_id, user_id, session_id, authorized, offline, auth_time, \
-                 generation, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-            )
-            .bind(new.id.uuid())
-            .bind(tenant.uuid())
-            .bind(new.client.uuid())
-            .bind(new.user.uuid())
-            .bind(new.session.uuid())
-            .bind(&authorized)
-            .bind(new.authorized.is_offline())
-            .bind(new.auth_time)
-            .bind(0_i64)
-            .bind(now)
-            .bind(code.expires_at)
-            .execute(&mut *tx)
-            .await?;
+            insert_grant!(tx, tenant, new, (code.expires_at, now));
             sqlx::query(
                 "INSERT INTO codes (hash, grant_id, redirect_uri, redirect_uri_sent, challenge, nonce, expires_at) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -214,21 +177,7 @@ impl Store {
             .await?;
             match spent {
                 Some((grant,)) => {
-                    let family = redemption.refresh.map(|refresh| refresh.family.to_vec());
-                    let held = sqlx::query(
-                        "UPDATE grants SET expires_at = $2, family = $3 WHERE id = $1 AND revoked_at IS NULL",
-                    )
-                    .bind(grant)
-                    .bind(redemption.grant_expires_at)
-                    .bind(family)
-                    .execute(&mut *tx)
-                    .await?
-                    .rows_affected();
-                    if held > 0 {
-                        insert_token!(tx, grant, redemption.token);
-                        if let Some(refresh) = redemption.refresh {
-                            insert_refresh_token!(tx, grant, (refresh, 1_i64), now);
-                        }
+                    if begin_grant!(tx, grant, redemption, now) {
                         Redeemed::Now
                     } else {
                         Redeemed::Gone

@@ -124,6 +124,82 @@ macro_rules! revoke_grants {
 }
 pub(super) use revoke_grants;
 
+/// Whether an authorization may begin: the session has not ended, and what it rests on was not taken back, since they
+/// were looked at. The person's row is held from here on, so whatever ends either waits or was seen.
+macro_rules! may_begin {
+    ($tx:ident, $new:expr, $now:expr) => {{
+        $crate::store::users::hold_user!($tx, $new.user);
+        let session: Option<(Uuid,)> =
+            sqlx::query_as("SELECT id FROM sessions WHERE id = $1 AND user_id = $2 AND expires_at > $3")
+                .bind($new.session.uuid())
+                .bind($new.user.uuid())
+                .bind($now)
+                .fetch_optional(&mut *$tx)
+                .await?;
+        let mut stands = session.is_some();
+        for consent in $new.rests_on.iter().filter(|_| session.is_some()) {
+            let found: Option<(Uuid,)> = sqlx::query_as(
+                "SELECT user_id FROM consents WHERE user_id = $1 AND client_id = $2 AND resource_id = $3 AND value = $4",
+            )
+            .bind($new.user.uuid())
+            .bind($new.client.uuid())
+            .bind(consent.resource.uuid())
+            .bind(&consent.value)
+            .fetch_optional(&mut *$tx)
+            .await?;
+            stands &= found.is_some();
+        }
+        stands
+    }};
+}
+pub(super) use may_begin;
+
+/// Keeps an authorization that nothing came of yet: it ends with what stands for it.
+macro_rules! insert_grant {
+    ($tx:ident, $tenant:expr, $new:expr, ($expires_at:expr, $now:expr)) => {
+        sqlx::query(
+            "INSERT INTO grants (id, tenant_id, client_id, user_id, session_id, authorized, offline, auth_time, \
+             generation, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind($new.id.uuid())
+        .bind($tenant.uuid())
+        .bind($new.client.uuid())
+        .bind($new.user.uuid())
+        .bind($new.session.uuid())
+        .bind(serde_json::to_string($new.authorized).map_err(|_| $crate::store::unreadable("authorization"))?)
+        .bind($new.authorized.is_offline())
+        .bind($new.auth_time)
+        .bind(0_i64)
+        .bind($now)
+        .bind($expires_at)
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+pub(super) use insert_grant;
+
+/// Lets a grant bring forth its first tokens; answers whether it held.
+macro_rules! begin_grant {
+    ($tx:ident, $grant:expr, $redemption:expr, $now:expr) => {{
+        let family = $redemption.refresh.map(|refresh| refresh.family.to_vec());
+        let held = sqlx::query("UPDATE grants SET expires_at = $2, family = $3 WHERE id = $1 AND revoked_at IS NULL")
+            .bind($grant)
+            .bind($redemption.grant_expires_at)
+            .bind(family)
+            .execute(&mut *$tx)
+            .await?
+            .rows_affected();
+        if held > 0 {
+            insert_token!($tx, $grant, $redemption.token);
+            if let Some(refresh) = $redemption.refresh {
+                insert_refresh_token!($tx, $grant, (refresh, 1_i64), $now);
+            }
+        }
+        held > 0
+    }};
+}
+pub(super) use begin_grant;
+
 /// Remembers an access token with its grant.
 macro_rules! insert_token {
     ($tx:ident, $grant:expr, $token:expr) => {

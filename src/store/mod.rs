@@ -12,6 +12,7 @@ pub mod client_settings;
 pub mod clients;
 pub mod codes;
 pub mod consents;
+pub mod device_codes;
 pub mod grants;
 pub mod groups;
 pub mod kept_tokens;

@@ -129,6 +129,7 @@ impl Store {
                  (SELECT COUNT(*) FROM signing_keys WHERE expires_at < $1) + \
                  (SELECT COUNT(*) FROM sessions WHERE expires_at < $1) + \
                  (SELECT COUNT(*) FROM codes WHERE expires_at < $1) + \
+                 (SELECT COUNT(*) FROM device_codes WHERE expires_at < $1) + \
                  (SELECT COUNT(*) FROM grant_tokens WHERE expires_at < $1) + \
                  (SELECT COUNT(*) FROM kept_tokens WHERE expires_at < $1) + \
                  (SELECT COUNT(*) FROM grants WHERE expires_at < $1)",

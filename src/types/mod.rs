@@ -17,6 +17,7 @@ pub mod scope;
 pub mod secret;
 pub mod status;
 pub mod uri;
+pub mod user_code;
 
 /// A value from outside that is not what it claims to be. The text is for the person who typed it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -19,6 +19,9 @@ pub const ACCESS_TOKEN_PREFIX: &str = "grat_";
 /// In front of every authorization code.
 pub const CODE_PREFIX: &str = "grac_";
 
+/// In front of every device code.
+pub const DEVICE_CODE_PREFIX: &str = "grdc_";
+
 /// In front of every refresh token.
 pub const REFRESH_TOKEN_PREFIX: &str = "grrt_";
 

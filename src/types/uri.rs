@@ -172,6 +172,20 @@ impl PublicUrl {
         Url::parse(&self.0).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
     }
 
+    /// Host, and port where it is not that of the scheme.
+    pub fn authority(&self) -> String {
+        Url::parse(&self.0).map(|url| url.authority().to_owned()).unwrap_or_default()
+    }
+
+    /// The path of `url` below this one, when it leads here. A client that leaves the port out means the same host.
+    pub fn path_below(&self, url: &str) -> Option<String> {
+        let (ours, url) = (Url::parse(&self.0).ok()?, Url::parse(url).ok()?);
+        let here = url.scheme() == ours.scheme() && url.host() == ours.host();
+        let port = url.port().is_none() || url.port() == ours.port();
+        let below = url.path().strip_prefix(ours.path().trim_end_matches('/'))?;
+        (here && port && below.starts_with('/')).then(|| below.to_owned())
+    }
+
     /// True when only this machine reaches it.
     pub fn is_loopback(&self) -> bool {
         Url::parse(&self.0).is_ok_and(|url| is_loopback(&url))
@@ -290,6 +304,17 @@ mod tests {
         assert_eq!((url.as_str(), url.path().as_str()), ("https://login.example.com", ""));
         let url: PublicUrl = "https://example.com/auth/".parse().unwrap();
         assert_eq!((url.as_str(), url.path().as_str()), ("https://example.com/auth", "/auth"));
+        assert_eq!(url.path_below("https://Example.com/auth/t1/x?q").as_deref(), Some("/t1/x"));
+        for elsewhere in
+            ["https://example.com/authority/x", "https://example.com/t1", "http://example.com/auth/t1", "x"]
+        {
+            assert_eq!(url.path_below(elsewhere), None, "{elsewhere}");
+        }
+        let url: PublicUrl = "https://localhost:8443".parse().unwrap();
+        assert_eq!(url.authority(), "localhost:8443");
+        assert_eq!(url.path_below("https://localhost/t1").as_deref(), Some("/t1"));
+        assert_eq!(url.path_below("https://localhost:8443").as_deref(), Some("/"));
+        assert_eq!(url.path_below("https://localhost:8444/t1"), None);
         for text in ["example.com", "ftp://x", "https://x/?q", "https://x/#f", "https://u@x"] {
             assert!(text.parse::<PublicUrl>().is_err(), "{text}");
         }

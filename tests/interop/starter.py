@@ -12,6 +12,7 @@ import os
 import pathlib
 import queue
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -54,9 +55,9 @@ class Place:
     def flags(self):
         return ["--database", self.database, "--keys", str(self.folder / "keys")]
 
-    def cli(self, *arguments, input=""):
+    def cli(self, *arguments, **options):
         """Runs a command of the binary on this data; hands back what `--json` printed, if it printed anything."""
-        printed = run([BINARY, *arguments, *self.flags(), "--json"], cwd=self.folder, input=input).strip()
+        printed = run([BINARY, *arguments, *self.flags(), "--json"], cwd=self.folder, **options).strip()
         return json.loads(printed) if printed else None
 
     def close(self):
@@ -142,9 +143,9 @@ class Server:
                 self.place.close()
 
 
-def run(command, *, input="", **options):
+def run(command, *, input="", timeout=60, **options):
     """Runs a program that must succeed; hands back its standard output."""
-    done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=60, **options)
+    done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout, **options)
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -152,6 +153,15 @@ def run(command, *, input="", **options):
 def shell(line):
     """Runs a line as a person pastes it; hands back its standard output."""
     return run(["bash", "-c", line])
+
+
+def documented(page):
+    """The lines that a page of the documentation has the reader paste: the words behind `grantor`, line by line."""
+    text = (ROOT / "docs" / page).read_text()
+    lines = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
+    found = [shlex.split(line.removeprefix("$ grantor ")) for line in lines if line.startswith("$ grantor ")]
+    assert found, f"docs/{page} shows no command"
+    return found
 
 
 def snippet(heading, replace, **names):
