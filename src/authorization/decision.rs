@@ -2,6 +2,7 @@
 
 use super::AuthorizationRequest;
 use crate::error::{OAuthError, reason};
+use crate::store::clients::Client;
 use crate::store::consents::Consent;
 use crate::store::sessions::Session;
 use crate::types::authorized::Authorized;
@@ -52,14 +53,18 @@ pub fn next(request: &AuthorizationRequest, situation: Situation<'_>) -> Result<
         return Ok(Step::SelectAccount);
     }
     let agreed = asked(&request.authorized).iter().all(|wanted| situation.remembered.contains(wanted));
-    // RFC 6749 §10.2, RFC 8252 §8.6: a public client behind a redirect URI that any program can claim is not known again.
-    let known_again = !request.client.public || request.redirect.is_claimed();
+    let known_again = is_known_again(&request.client, request.redirect.uri());
     let silent = request.client.settings.first_party || (agreed && known_again);
     if silent && !prompt.consent {
         return Ok(Step::Issue);
     }
     tracing::debug!(client = %request.client.client_id, user = %session.user.id, "consent is asked for");
     if prompt.none { Err(reason::CONSENT_REQUIRED.into()) } else { Ok(Step::Consent) }
+}
+
+/// RFC 6749 §10.2, RFC 8252 §8.6: a public client behind a redirect URI that any program can claim is not known again.
+pub fn is_known_again(client: &Client, redirect_uri: &str) -> bool {
+    !client.public || redirect_uri.starts_with("https://")
 }
 
 fn must_sign_in(request: &AuthorizationRequest, session: &Session, situation: Situation<'_>) -> bool {

@@ -91,12 +91,6 @@ impl Redirect {
         }
     }
 
-    /// True when the URI alone says which application is behind it: on loopback and behind private schemes any program
-    /// can listen (RFC 8252 §8.6).
-    pub fn is_claimed(&self) -> bool {
-        self.uri.starts_with("https://")
-    }
-
     /// Host or scheme, for people to read.
     pub fn destination(&self) -> String {
         let url = url::Url::parse(&self.uri).ok();

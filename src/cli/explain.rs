@@ -36,8 +36,8 @@ pub struct Explain {
     /// The person for whom it would act; without one it acts for itself
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// The scope it would ask for [default: none]
-    #[arg(long, value_name = "SCOPE", default_value = "")]
+    /// The scope it would ask for; without one, all that it may have
+    #[arg(long, value_name = "SCOPE", default_value = "", hide_default_value = true)]
     scope: String,
     /// The resource parameter it would send
     #[arg(long, value_name = "RESOURCE")]
@@ -141,6 +141,8 @@ impl Explain {
         let remembered = context.app.store.consents(user.id, asks.client.oid).await?;
         Ok(if asks.client.settings.first_party {
             "not asked for: the client is a first-party one"
+        } else if !asks.client.redirect_uris.iter().any(|uri| decision::is_known_again(asks.client, uri)) {
+            "asked for each time: a public client behind a loopback address or a private scheme"
         } else if decision::asked(&authorized).iter().all(|wanted| remembered.contains(wanted)) {
             "given before"
         } else {

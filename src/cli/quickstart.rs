@@ -276,14 +276,7 @@ async fn ensure_app(context: &Context, tenant: &Tenant) -> Result<Client, CliErr
     }
     let parts = ClientParts {
         add_grants: [authorization_code::GRANT.name, refresh_token::GRANT.name].map(str::to_owned).into(),
-        // Compared to the last character, so with the slash that some libraries add and without.
-        add_redirect_uris: [
-            "http://localhost".parse()?,
-            "http://localhost/".parse()?,
-            "http://127.0.0.1".parse()?,
-            "http://127.0.0.1/".parse()?,
-        ]
-        .into(),
+        add_redirect_uris: vec!["http://localhost".parse()?, "http://127.0.0.1".parse()?],
         ..ClientParts::default()
     };
     let new = NewClient {

@@ -11,15 +11,18 @@ use crate::types::secret::{Secret, SecretHash};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// Seconds over which wrong passwords are counted.
+pub const WINDOW: i64 = 300;
+
 /// Wrong passwords for one account from one address.
-const PER_ACCOUNT_AND_ADDRESS: Limit = Limit { window: 300, attempts: 10 };
+const PER_ACCOUNT_AND_ADDRESS: Limit = Limit { window: WINDOW, attempts: 10 };
 
 /// Wrong passwords for one account from everywhere, where nobody signed in to it lately. It ends by itself: nobody is
 /// locked out for good.
-const PER_ACCOUNT: Limit = Limit { window: 300, attempts: 100 };
+const PER_ACCOUNT: Limit = Limit { window: WINDOW, attempts: 100 };
 
 /// Wrong passwords from one address for all accounts: one password tried on many names.
-const PER_ADDRESS: Limit = Limit { window: 300, attempts: 200 };
+const PER_ADDRESS: Limit = Limit { window: WINDOW, attempts: 200 };
 
 /// Stands in for the hash of a user who does not exist: checking it takes as long as checking a real one.
 const NOBODY: &str =

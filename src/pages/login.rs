@@ -13,7 +13,8 @@ use crate::pages::visit::{self, Then, Visit};
 use crate::types::secret::Secret;
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use std::sync::Arc;
 
@@ -83,5 +84,9 @@ pub async fn post(
         Outcome::Disabled => (StatusCode::BAD_REQUEST, t.login.disabled),
         Outcome::Throttled => (StatusCode::TOO_MANY_REQUESTS, t.login.throttled),
     };
-    visit.ask_again(&then, username, problem).await
+    let mut response = visit.ask_again(&then, username, problem).await?;
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(password::WINDOW));
+    }
+    Ok(response)
 }

@@ -263,7 +263,7 @@ pub const ENGLISH: Texts = Texts {
         password: "Password",
         login: "Sign in",
         wrong: "The username or the password is not right.",
-        throttled: "There were too many attempts. Wait a minute, then try again.",
+        throttled: "There were too many attempts. Wait five minutes, then try again.",
         disabled: "This account is disabled. Your administrator can tell you why.",
         cookies_needed: "Your browser sent no cookie. Allow cookies for this site, then try again.",
     },

@@ -296,7 +296,7 @@ impl Visit<'_> {
             user: session.user.shown().to_owned(),
             destination: request.redirect.destination(),
             code: None,
-            unverified: request.client.public && !request.redirect.is_claimed(),
+            unverified: !decision::is_known_again(&request.client, request.redirect.uri()),
             action: self.at("/consent"),
             csrf: self.browser.form_token(),
             then: format!("{}?{}", digest(request, session), form.query_without(&[])),

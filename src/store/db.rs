@@ -173,10 +173,11 @@ impl Store {
         // One connection by hand first: it says what is wrong, where the pool would only say that time ran out.
         let mut first = PgConnection::connect_with(&options).await?;
         // The table of migrations comes before the others: a server that starts beside this one may just have made it.
-        let others = "SELECT 1 FROM information_schema.tables \
-                      WHERE table_schema = current_schema() AND table_name <> '_sqlx_migrations' \
-                      AND NOT EXISTS (SELECT 1 FROM information_schema.tables \
-                      WHERE table_schema = current_schema() AND table_name = 'revisions') LIMIT 1";
+        // The catalogue, because the information schema hides tables that this user may not touch.
+        let others = "SELECT 1 FROM pg_catalog.pg_tables \
+                      WHERE schemaname = current_schema() AND tablename <> '_sqlx_migrations' \
+                      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_tables \
+                      WHERE schemaname = current_schema() AND tablename = 'revisions') LIMIT 1";
         refuse_others(first.fetch_all(sqlx::raw_sql(others)).await?.len())?;
         first.close().await?;
         // A migration may take its time; a request may not.

@@ -190,8 +190,20 @@ impl FromStr for UserName {
         if text.chars().any(|c| c.is_whitespace() || c.is_control() || ":,;\"\\".contains(c)) {
             return bad("a space, a control character and : , ; \" \\ are not allowed");
         }
+        if text.starts_with('-') {
+            return bad("it must not begin with a dash: commands would take it for an option");
+        }
+        // One that looks like another is somebody else's to a person who reads it.
+        if text.chars().any(is_unseen) || text.chars().any(|c| matches!(c, '\u{300}'..='\u{36f}')) {
+            return bad("write letters with their accents as one character, and nothing that cannot be seen");
+        }
         Ok(Self(text.to_lowercase()))
     }
+}
+
+/// True for characters that show nothing, or turn the direction of what stands beside them.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A line of text for people, or the reason why it is none.
@@ -199,8 +211,8 @@ fn printable(text: &str, longest: usize) -> Result<String, &'static str> {
     if text.is_empty() || text.chars().count() > longest {
         return Err("use 1 to 120 characters");
     }
-    if text.trim() != text || text.chars().any(char::is_control) {
-        return Err("it must not start or end with a space or hold control characters");
+    if text.trim() != text || text.chars().any(|c| c.is_control() || is_unseen(c)) {
+        return Err("it must not start or end with a space or hold characters that cannot be seen");
     }
     Ok(text.to_owned())
 }

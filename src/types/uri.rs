@@ -149,7 +149,12 @@ fn loopback(uri: &str) -> Option<(&str, &str)> {
         }
         None => behind,
     };
-    (path.is_empty() || path.starts_with(['/', '?'])).then_some((host, path))
+    // RFC 3986 §6.2.3: no path and the path / are the same, and libraries write either.
+    match path {
+        "" => Some((host, "/")),
+        path if path.starts_with(['/', '?']) => Some((host, path)),
+        _ => None,
+    }
 }
 
 /// Where people and clients reach the server: scheme, host, perhaps port and path; no trailing slash.
@@ -280,6 +285,7 @@ mod tests {
             ("http://127.0.0.1:1/cb?x=1", "http://127.0.0.1:65535/cb?x=1"),
             ("http://[::1]/cb", "http://[::1]:8080/cb"),
             ("http://localhost:8020", "http://localhost"),
+            ("http://localhost", "http://localhost:1/"),
         ] {
             assert!(may_redirect(registered, asked), "{registered} {asked}");
         }
@@ -292,7 +298,7 @@ mod tests {
             ("http://localhost", "http://localhost:1@evil.example"),
             ("http://localhost", "http://localhost:99999"),
             ("http://localhost", "https://localhost:1"),
-            ("http://localhost", "http://localhost:1/"),
+            ("http://localhost", "http://localhost:1/cb"),
         ] {
             assert!(!may_redirect(registered, asked), "{registered} {asked}");
         }
