@@ -262,3 +262,27 @@ async fn a_long_lived_jwt_outlasts_rotations_with_its_key_and_its_status_list() 
         assert!(keys["keys"].as_array().unwrap().iter().all(|key| key["kid"] != kid), "no longer than needed");
     }
 }
+
+#[tokio::test]
+async fn with_its_client_or_its_resource_a_long_lived_jwt_is_revoked() {
+    for resource in [false, true] {
+        let (test, client) = TestApp::with_client().await;
+        let (token, _) = long_lived(&test, &client, 365 * DAY, TokenFormat::Jwt).await;
+        long_lived(&test, &client, 365 * DAY, TokenFormat::Opaque).await;
+        if resource {
+            let resource = test.find_resource(API).await;
+            test.app.store.delete_resource(test.tenant_id().await, &resource, test.clock.now()).await.unwrap();
+        } else {
+            test.delete_client("app").await;
+        }
+        let jti = claims(&token)["jti"].as_str().unwrap().to_owned();
+        assert_eq!(test.number("SELECT COUNT(*) FROM revocations").await, 1);
+        let revoked = test.app.store.token_state(
+            test.tenant_id().await,
+            jti.parse().unwrap(),
+            grantor::types::id::MemberId::Client(test.app.random.uuid_v4().into()),
+            "app",
+        );
+        assert!(revoked.await.unwrap().revoked);
+    }
+}

@@ -73,6 +73,24 @@ pub struct KeptTokenLine {
     pub revoked: bool,
 }
 
+/// Revokes the JWTs that operators issued to a client or for a resource, before their rows fall with it: nobody could
+/// name them any more, and they live long.
+macro_rules! revoke_kept {
+    ($tx:ident, $of:expr, $now:expr) => {
+        sqlx::query(
+            "INSERT INTO revocations (tenant_id, jti, list_id, list_index, revoked_at, expires_at) \
+             SELECT tenant_id, jti, list_id, list_index, $2, expires_at FROM kept_tokens \
+             WHERE (client_id = $1 OR resource_id = $1) AND hash IS NULL AND expires_at > $2 \
+             ON CONFLICT (tenant_id, jti) DO NOTHING",
+        )
+        .bind($of)
+        .bind($now)
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+pub(super) use revoke_kept;
+
 #[derive(sqlx::FromRow)]
 struct Row {
     jti: Uuid,
