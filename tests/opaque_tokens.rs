@@ -1,6 +1,6 @@
 //! Opaque access tokens (RFC 7662 §1.1): kept as hashes, worked out anew whenever somebody asks.
 
-use crate::support::browser::Ask;
+use crate::support::browser::{Ask, NATIVE, VERIFIER};
 use crate::support::{API, TestApp, TestClient, claims};
 use grantor::store::DatabaseUrl;
 use grantor::store::grants::TokenRecord;
@@ -166,6 +166,29 @@ async fn code_and_refresh_give_opaque_tokens_that_fall_with_the_grant() {
     assert!(test.is_active(&web, &token).await);
     test.redeem(&web, &code).await.assert_error(400, "invalid_grant", 4102);
     assert!(!test.is_active(&web, &token).await);
+}
+
+#[tokio::test]
+async fn a_public_client_gets_them_too() {
+    let (test, web) = TestApp::with_people().await;
+    test.set_format(TokenFormat::Opaque).await;
+    let server = test.serving_client("server", API).await;
+    let code = test.browser().code(&Ask::native().without("nonce")).await;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", NATIVE),
+        ("code", &code),
+        ("redirect_uri", "http://127.0.0.1:49152/cb"),
+        ("code_verifier", VERIFIER),
+    ];
+    let answer = test.post("/oauth2/v2.0/token", &form).await.json();
+    let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    let said = test.introspect(&server, token).await;
+    assert_eq!(
+        (&said["active"], &said["client_id"], &said["username"]),
+        (&json!(true), &json!(NATIVE), &json!("alice"))
+    );
+    assert!(!test.is_active(&web, token).await);
 }
 
 #[tokio::test]
