@@ -142,6 +142,13 @@ async fn it_answers_as_the_server_does() {
     let request =
         format!("POST /gateway/middleman HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     assert_eq!(exchange(&guard.address, request.as_bytes()).0, 200);
+    for bad in [
+        "POST /gateway/middleman HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n{",
+        "GET /gateway/middleman HTTP/1.1\r\nHost: x\r\n\r\n",
+    ] {
+        let (status, _, body) = exchange(&guard.address, bad.as_bytes());
+        assert!(status == 403 && body.contains("GRT7009"), "{body}");
+    }
 }
 
 #[tokio::test]

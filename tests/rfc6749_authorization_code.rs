@@ -13,7 +13,7 @@ async fn s4_1_a_person_signs_in_consents_and_the_client_gets_tokens() {
     assert_eq!(main_id(&reply).as_deref(), Some("grantor-login"));
     let reply = browser.log_in(&page, "Alice", crate::support::browser::PASSWORD).await;
     assert_eq!(reply.status.as_u16(), 303, "{}", reply.text());
-    let page = browser.get(&reply.header("location").to_owned()).await;
+    let page = browser.get(reply.header("location")).await;
     assert_eq!(main_id(&page).as_deref(), Some("grantor-consent"), "{}", page.text());
     let reply = browser.decide(&page, "approve").await;
     assert_eq!(reply.status.as_u16(), 303, "{}", reply.text());

@@ -195,7 +195,7 @@ impl Browser<'_> {
             reply = match main_id(&reply).as_deref() {
                 Some("grantor-login") => self.log_in(&reply, username, PASSWORD).await,
                 Some("grantor-consent") => self.decide(&reply, "approve").await,
-                _ if reply.header("location").starts_with('/') => self.get(&reply.header("location").to_owned()).await,
+                _ if reply.header("location").starts_with('/') => self.get(reply.header("location")).await,
                 _ => break,
             };
         }
