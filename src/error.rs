@@ -203,6 +203,8 @@ pub mod reason {
         GATEWAY_FAILED = 7007 503 "temporarily_unavailable" "The check could not be made; try again shortly.";
         /// `grantor guard`: what it knows has run out.
         GUARD_BLIND = 7008 503 "temporarily_unavailable" "The guard cannot ask the server; try again shortly.";
+        /// A bound of ours; gateways know no answer but 401 and 403.
+        GATEWAY_BODY = 7009 403 "access_denied" "The request as the gateway posts it cannot be read, or is larger than this server reads.";
         /// The same request may succeed later.
         DATABASE_UNAVAILABLE = 9001 503 "temporarily_unavailable" "The server cannot reach its database; try again shortly.";
         /// A defect of ours.

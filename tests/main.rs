@@ -5,6 +5,7 @@
 
 mod cache; // reads from memory against changes, and how long memory is believed
 mod cli; // what every command has in common: exit codes, JSON, help, configuration
+mod cli_api_keys; // `grantor token issue`, `list`, `revoke`: long-lived tokens and API keys
 mod cli_clients; // `grantor client` and `grantor client secret`
 mod cli_explain; // `grantor explain` and `grantor doctor`
 mod cli_groups; // `grantor group`
@@ -16,14 +17,18 @@ mod cors; // Fetch, RFC 9700 §2.6: which web pages may call which endpoints
 mod databricks; // host configuration and the paths below /oidc
 mod delegated_groups; // groups, roles and claims of groups of people, in the tokens that clients get for them
 mod errors; // every error body, its table in the documentation, a database that is away
+mod gateway; // RFC 6750 for gateways: every answer of the check
+mod gateway_shapes; // the requests that nginx, Traefik, Envoy and Kong send, over TCP
 mod grant_growth; // thirty days of refreshing and sweeping: the tables stay small, and are empty in the end
 mod grant_races; // redeeming, refreshing and every end of an authorization at once
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
+mod guard; // `grantor guard` before a server that comes and goes
 mod house; // who may import whom, and how a file of ours looks
 mod instance_discovery; // what MSAL asks before it fetches a metadata document
 mod keys; // rotation, and private keys at rest
 mod log; // what is logged, and what never is
 mod login; // signing in: cookies, sessions, passwords, guessing
+mod opaque_tokens; // RFC 7662 §1.1: access tokens that say nothing themselves
 mod openid_connect_id_token; // OpenID Connect Core §2, §3.1.3, §12.2: ID tokens; Discovery §3
 mod openid_connect_logout; // OpenID Connect RP-Initiated Logout: signing out, and what falls with a session
 mod openid_connect_prompt; // OpenID Connect Core §3.1.2: what the person is asked, and when

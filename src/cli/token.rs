@@ -107,7 +107,9 @@ impl Issue {
         let wanted = Wanted { client: &client, resources: &resources, scope, targets: &[&self.resource] };
         let issuance = client_credentials::decide(app, &tenant, wanted).await.map_err(|error| self.refused(&error))?;
         let format = self.format.unwrap_or(resources[0].settings.token_format);
-        let terms = Terms { lifetime, format, by_operator: true, for_all: self.scope.is_none() };
+        // A JWT says what its client may have now, so that is what is listed.
+        let for_all = self.scope.is_none() && format == TokenFormat::Opaque;
+        let terms = Terms { lifetime, format, by_operator: true, for_all };
         let minted = issue::mint_on(app, issuance, terms).await.map_err(|error| self.refused(&error))?;
         let issuer = app.issuer(&tenant);
         if format == TokenFormat::Jwt && app.config.public_url.is_none() {

@@ -8,6 +8,7 @@ use crate::extract::tenant::TenantPath;
 use crate::gateway::{self, Requirement, Shown};
 use crate::store::tenants::Tenant;
 use crate::tokens::{claims, verify};
+use crate::types::secret::ACCESS_TOKEN_PREFIX;
 use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -38,8 +39,9 @@ pub async fn middleman(
     State(app): State<Arc<App>>,
     path: Result<TenantPath, OAuthError>,
     RawQuery(query): RawQuery,
-    posted: PostedJson,
+    posted: Result<PostedJson, OAuthError>,
 ) -> Result<Response, OAuthError> {
+    let posted = posted.map_err(for_gateways)?;
     let headers = gateway::middleman(&posted.0);
     let query = query.unwrap_or_default();
     let shown = Shown { headers: &headers, query: &query };
@@ -51,8 +53,9 @@ async fn decide(app: &App, path: Result<TenantPath, OAuthError>, shown: Shown<'_
     let tenant = path.enabled()?;
     let token = shown.token()?;
     let mut answer = allow(app, tenant, &token, shown).await;
-    // What an operator allowed a moment ago counts for a token that is worked out anew.
-    if answer.as_ref().is_err_and(|error| error.reason().status == 403) && app.catch_up().await? {
+    // What an operator allowed a moment ago counts for a token that is worked out anew: one that stood for nothing too.
+    let may_have_changed = |error: &OAuthError| error.reason().status == 403 || token.starts_with(ACCESS_TOKEN_PREFIX);
+    if answer.as_ref().is_err_and(may_have_changed) && app.catch_up().await? {
         answer = allow(app, tenant, &token, shown).await;
     }
     let outcome = answer.as_ref().map_or_else(|error| error.reason().error, |_| "allowed");
@@ -91,6 +94,9 @@ pub fn allowed(claims: &Map<String, Value>) -> Response {
     response
 }
 
+/// What may be wrong with a body; only the middleman plugin sends one that is read.
+const UNREADABLE: [u32; 3] = [reason::BODY_TOO_LARGE.code, reason::BODY_UNREADABLE.code, reason::BODY_TIMEOUT.code];
+
 /// The same refusal in one of the words that every gateway knows.
 pub fn for_gateways(error: OAuthError) -> OAuthError {
     let because = |reason: &'static crate::error::Reason| {
@@ -100,6 +106,7 @@ pub fn for_gateways(error: OAuthError) -> OAuthError {
     match error.reason().status {
         401 | 403 | 503 => error,
         500.. => because(reason::GATEWAY_FAILED),
+        _ if UNREADABLE.contains(&error.reason().code) => because(reason::GATEWAY_BODY),
         _ => because(reason::GATEWAY_ADDRESS),
     }
 }

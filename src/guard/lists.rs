@@ -88,7 +88,14 @@ impl Lists {
         if let Some(list) = slot.held().filter(fresh) {
             return Ok(list);
         }
-        let mut failed_at = slot.fetching.lock().await;
+        let mut failed_at = match slot.fetching.try_lock() {
+            Ok(turn) => turn,
+            // Somebody asks already: nobody waits for a server that may be away as long as there is something to go by.
+            Err(_) => match slot.held().filter(|list| now < list.expires_at) {
+                Some(list) => return Ok(list),
+                None => slot.fetching.lock().await,
+            },
+        };
         if let Some(list) = slot.held().filter(fresh) {
             return Ok(list);
         }

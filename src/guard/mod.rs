@@ -27,8 +27,8 @@ const BELIEVED: Duration = Duration::from_secs(3);
 /// Opaque tokens that are remembered.
 const REMEMBERED: u64 = 10_000;
 
-/// An unknown key is asked for at most this often.
-const ASKED_AGAIN: Duration = Duration::from_secs(5);
+/// An unknown key is asked for at most this often, and so is a server that is away.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
 
 /// The longest token that is looked at.
 const LONGEST: usize = 64 * 1024;
@@ -47,7 +47,8 @@ pub struct Guard {
     server: Server,
     clock: Clock,
     known: RwLock<Option<Arc<Known>>>,
-    learning: Mutex<()>,
+    // When the server was last asked in vain.
+    learning: Mutex<Option<Instant>>,
     lists: Lists,
     opaque: Cache<[u8; 32], Arc<Map<String, Value>>>,
 }
@@ -67,7 +68,7 @@ impl Guard {
 
     /// Learns the issuer and the keys, unless they are known. Answers whether the guard can decide.
     pub async fn is_ready(&self) -> bool {
-        self.learn(|known| known.fresh_until > Instant::now()).await.is_some()
+        self.learn(|known| known.fresh_until > Instant::now(), |_| true).await.is_some()
     }
 
     /// Decides about a request: the claims of the token that came along, when it may pass.
@@ -91,7 +92,9 @@ impl Guard {
     async fn ask(&self, token: &str) -> Result<Map<String, Value>, OAuthError> {
         let hash = sha256(token.as_bytes());
         if let Some(claims) = self.opaque.get(&hash) {
-            return Ok(Map::clone(&claims));
+            let now = self.clock.now();
+            let lives = claims.get("exp").and_then(Value::as_i64).is_some_and(|end| now < end);
+            return if lives { Ok(Map::clone(&claims)) } else { Err(reason::TOKEN_INVALID.into()) };
         }
         let claims = self.server.introspect(token).await?.ok_or(reason::TOKEN_INVALID)?;
         self.opaque.insert(hash, Arc::new(claims.clone()));
@@ -131,7 +134,7 @@ impl Guard {
             let now = Instant::now();
             known.fresh_until > now && (has_key(known) || now < known.fetched_at + ASKED_AGAIN)
         };
-        let known = self.learn(enough).await;
+        let known = self.learn(enough, has_key).await;
         let known =
             known.ok_or_else(|| OAuthError::from(reason::GUARD_BLIND).because("nothing is known of the server"))?;
         // The key may be a new one: with the server away nobody can say.
@@ -141,24 +144,37 @@ impl Guard {
         Ok(known)
     }
 
-    /// What is known, learned anew unless it is enough. When the server is away, what was known.
-    async fn learn(&self, enough: impl Fn(&Known) -> bool) -> Option<Arc<Known>> {
+    /// What is known, learned anew unless it is enough. When the server is away, what was known; while somebody else
+    /// asks already, too, as far as it serves meanwhile.
+    async fn learn(&self, enough: impl Fn(&Known) -> bool, serves: impl Fn(&Known) -> bool) -> Option<Arc<Known>> {
         let known = || self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(known) = known().filter(|known| enough(known)) {
             return Some(known);
         }
-        let _turn = self.learning.lock().await;
+        let mut failed_at = match self.learning.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => match known().filter(|known| serves(known)) {
+                Some(known) => return Some(known),
+                None => self.learning.lock().await,
+            },
+        };
         if let Some(known) = known().filter(|known| enough(known)) {
             return Some(known);
+        }
+        // Otherwise all requests would wait in line for a server that does not answer.
+        if failed_at.is_some_and(|at| Instant::now() < at + ASKED_AGAIN) {
+            return known();
         }
         match self.server.learn().await {
             Ok((issuer, keys, fresh_for)) => {
                 let now = Instant::now();
                 let learned = Arc::new(Known { issuer, keys, fresh_until: now + fresh_for, fetched_at: now });
                 *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(learned.clone());
+                *failed_at = None;
                 Some(learned)
             }
             Err(error) => {
+                *failed_at = Some(Instant::now());
                 tracing::warn!(cause = error.cause(), "the server's keys could not be fetched");
                 known()
             }

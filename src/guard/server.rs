@@ -36,7 +36,7 @@ fn away(error: impl std::fmt::Display) -> OAuthError {
 }
 
 impl Server {
-    /// At an address without slash at the end; `ca` is a certificate in PEM to trust beside those of the system.
+    /// At an address without slash at the end; `ca` is a certificate in PEM to trust instead of those of the system.
     ///
     /// # Errors
     /// The certificate cannot be read.
@@ -61,7 +61,7 @@ impl Server {
         Ok((issuer, keys, fresh_for))
     }
 
-    /// A status list token; `None` when the server says that there is none.
+    /// A status list token.
     pub(super) async fn status_list(&self, id: uuid::Uuid) -> Result<String, OAuthError> {
         let answer = self.get(&format!("/statuslists/{id}")).await?;
         String::from_utf8(read(answer).await?).map_err(away)

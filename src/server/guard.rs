@@ -13,15 +13,16 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
 use std::sync::Arc;
 
 /// The whole service.
 pub fn router(guard: Arc<Guard>, clock: Clock, random: Random) -> Router {
     Router::new()
         .route("/gateway/check", any(check))
+        .route("/gateway/check/", any(check))
         .route("/gateway/check/{*rest}", any(check))
-        .route("/gateway/middleman", post(middleman))
+        .route("/gateway/middleman", any(middleman))
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .fallback(nothing_here)
@@ -54,8 +55,9 @@ async fn check(
 async fn middleman(
     State(guard): State<Arc<Guard>>,
     RawQuery(query): RawQuery,
-    posted: PostedJson,
+    posted: Result<PostedJson, OAuthError>,
 ) -> Result<Response, OAuthError> {
+    let posted = posted.map_err(for_gateways)?;
     let (headers, query) = (gateway::middleman(&posted.0), query.unwrap_or_default());
     decide(&guard, Shown { headers: &headers, query: &query }).await
 }

@@ -65,8 +65,10 @@ const TENANT_PATHS: &[Row] = &[
     ("/oidc/v1/authorize", authorization_endpoint),
     ("/oidc/v1/token", token_endpoint),
     ("/gateway/check", |_| any(gateway::check)),
+    // Envoy puts the original path behind its prefix: of its root only the slash is left.
+    ("/gateway/check/", |_| any(gateway::check)),
     ("/gateway/check/{*rest}", |_| any(gateway::check)),
-    ("/gateway/middleman", |_| post(gateway::middleman).fallback(only_post)),
+    ("/gateway/middleman", |_| any(gateway::middleman)),
     ("/statuslists/{id}", |_| get(status_list::get).fallback(only_get)),
     ("/livez", |_| get(health::livez).fallback(only_get)),
     ("/readyz", |_| get(health::readyz).fallback(only_get)),

@@ -372,6 +372,7 @@ impl Store {
             announce!(tx, tenant, Noun::Client, client.client_id.as_str(), now);
             // A client of the same id that is made later must not bring tokens of this one back to life.
             super::grants::revoke_grants!(tx, client.oid.uuid(), now);
+            super::kept_tokens::revoke_kept!(tx, client.oid.uuid(), now);
             sqlx::query("DELETE FROM clients WHERE tenant_id = $1 AND id = $2")
                 .bind(tenant.uuid())
                 .bind(client.oid.uuid())

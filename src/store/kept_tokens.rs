@@ -15,7 +15,9 @@ use uuid::Uuid;
 pub struct KeptToken {
     /// Its id, its place in a status list and its end.
     pub record: TokenRecord,
-    /// OAuth client identifier of the client it was issued to.
+    /// The client it was issued to.
+    pub client: ClientOid,
+    /// Its OAuth client identifier.
     pub client_id: String,
     /// What it is for.
     pub resource: ResourceId,
@@ -71,9 +73,28 @@ pub struct KeptTokenLine {
     pub revoked: bool,
 }
 
+/// Revokes the JWTs that operators issued to a client or for a resource, before their rows fall with it: nobody could
+/// name them any more, and they live long.
+macro_rules! revoke_kept {
+    ($tx:ident, $of:expr, $now:expr) => {
+        sqlx::query(
+            "INSERT INTO revocations (tenant_id, jti, list_id, list_index, revoked_at, expires_at) \
+             SELECT tenant_id, jti, list_id, list_index, $2, expires_at FROM kept_tokens \
+             WHERE (client_id = $1 OR resource_id = $1) AND hash IS NULL AND expires_at > $2 \
+             ON CONFLICT (tenant_id, jti) DO NOTHING",
+        )
+        .bind($of)
+        .bind($now)
+        .execute(&mut *$tx)
+        .await?
+    };
+}
+pub(super) use revoke_kept;
+
 #[derive(sqlx::FromRow)]
 struct Row {
     jti: Uuid,
+    oid: Uuid,
     client_id: String,
     resource_id: Uuid,
     scopes: Option<String>,
@@ -136,7 +157,7 @@ impl Store {
     pub async fn find_kept_token(&self, tenant: TenantId, hash: [u8; 32]) -> Result<Option<KeptToken>, StoreError> {
         let row: Option<Row> = reading!(self, conn =>
             sqlx::query_as(
-                "SELECT t.jti, c.client_id, t.resource_id, t.scopes, t.user_id, t.session_id, t.auth_time, t.list_id, \
+                "SELECT t.jti, c.id AS oid, c.client_id, t.resource_id, t.scopes, t.user_id, t.session_id, t.auth_time, t.list_id, \
                  t.list_index, t.issued_at, t.expires_at FROM kept_tokens t JOIN clients c ON c.id = t.client_id \
                  WHERE t.tenant_id = $1 AND t.hash = $2",
             )
@@ -160,6 +181,7 @@ impl Store {
                 status: StatusIndex { list: row.list_id.into(), index },
                 expires_at: row.expires_at,
             },
+            client: row.oid.into(),
             client_id: row.client_id,
             resource: row.resource_id.into(),
             scopes: row

@@ -417,6 +417,7 @@ impl Store {
         Ok(writing!(self, tx => {
             announce!(tx, tenant, Noun::Resource, resource.identifier.as_str(), now);
             announce!(tx, tenant, Noun::Group, "", now);
+            super::kept_tokens::revoke_kept!(tx, resource.id.uuid(), now);
             sqlx::query("DELETE FROM resources WHERE tenant_id = $1 AND id = $2")
                 .bind(tenant.uuid())
                 .bind(resource.id.uuid())

@@ -56,10 +56,9 @@ impl AccessToken {
         let Opaque { kept, claims } = found;
         let claims = claims.unwrap_or_default();
         let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
-        let oid = Uuid::try_parse(text("oid")).unwrap_or_default();
         Self {
             jti: kept.record.jti,
-            subject: kept.person.map_or(MemberId::Client(oid.into()), |(user, ..)| MemberId::User(user.id)),
+            subject: kept.person.map_or(MemberId::Client(kept.client), |(user, ..)| MemberId::User(user.id)),
             client_id: kept.client_id,
             audience: text("aud").to_owned(),
             expires_at: kept.record.expires_at,

@@ -179,8 +179,9 @@ impl Cli {
 
     /// The same with more flags.
     pub fn quickstart_with(&self, flags: &[&str]) -> Server {
+        let listen: &[&str] = if flags.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
         let mut child = self
-            .command(&[&["quickstart", "--json", "--listen", "127.0.0.1:0"], flags].concat())
+            .command(&[&["quickstart", "--json"], listen, flags].concat())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(self.path(LOG)).unwrap())
             .spawn()
@@ -315,8 +316,9 @@ impl Drop for Running {
     }
 }
 
-/// Asks again and again until the answer is yes or the time is over.
-fn until(time: Duration, mut seen: impl FnMut() -> bool) -> bool {
+/// Asks again and again until the answer is yes or the time is over. What was asked in time counts, however late the
+/// answer.
+pub fn until(time: Duration, mut seen: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     loop {
         // What was asked in time counts, however long the answer took.
@@ -345,4 +347,23 @@ pub fn http(method: &str, url: &str, headers: &str, body: &str) -> (u16, Value) 
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("not HTTP: {answer}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, serde_json::from_str(body).unwrap_or_else(|_| body.into()))
+}
+
+/// Sends bytes over TCP and reads one answer, as far as its head says that it goes; answers status, head and body.
+pub fn exchange(address: &str, request: &[u8]) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request).unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).unwrap() > 0, "not HTTP: {head}");
+    }
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.expect("a length is what old readers need")];
+    if !request.starts_with(b"HEAD ") {
+        reader.read_exact(&mut body).unwrap();
+    }
+    (status, head.to_lowercase(), String::from_utf8(body).unwrap())
 }
