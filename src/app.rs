@@ -51,8 +51,15 @@ pub enum StartError {
     Rotation(#[from] RotationError),
 }
 
-/// Since when attempts are counted, and how many there were.
-pub type Attempts = Arc<Mutex<(UnixTime, u32)>>;
+/// Wrong attempts at one thing, and the turn to try: one at a time, so that what is right is known before the next one
+/// looks, and no guess slips past the count.
+#[derive(Debug, Default)]
+pub struct Guesses {
+    /// Since when they are counted, and how many there were.
+    pub wrong: Mutex<(UnixTime, u32)>,
+    /// Whoever holds it may try.
+    pub turn: tokio::sync::Mutex<()>,
+}
 
 /// When things were last used, until it is written down.
 struct Uses<K>(Mutex<HashMap<K, UnixTime>>);
@@ -84,7 +91,7 @@ pub struct SlowSecrets {
     /// Fingerprints of secrets that were right.
     pub known: Cache<[u8; 32], ()>,
     /// Wrong secrets per client and address.
-    pub failures: Cache<(TenantId, String, IpAddr), Attempts>,
+    pub failures: Cache<(TenantId, String, IpAddr), Arc<Guesses>>,
     /// Bounds how many run at once.
     pub running: Semaphore,
     /// How many wait for their turn.
@@ -107,7 +114,7 @@ pub enum LoginKey {
 /// What is remembered of logins.
 pub struct Logins {
     /// Wrong ones.
-    pub failures: Cache<LoginKey, Attempts>,
+    pub failures: Cache<LoginKey, Arc<Guesses>>,
     /// Addresses from which an account was signed in to lately: an attack from elsewhere does not keep its owner out.
     pub known: Cache<(TenantId, String, IpAddr), ()>,
 }

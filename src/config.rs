@@ -3,6 +3,7 @@
 use crate::keys::rotation::Schedule;
 use crate::store::DatabaseUrl;
 use crate::types::duration::Seconds;
+use crate::types::network::Network;
 use crate::types::uri::PublicUrl;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -67,6 +68,8 @@ struct ServerSection {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     connections: Option<usize>,
+    #[serde(default)]
+    trusted_proxies: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -113,6 +116,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The most connections at once.
     pub connections: usize,
+    /// Proxies whose `X-Forwarded-For` says where a request comes from.
+    pub trusted_proxies: Vec<Network>,
     /// When signing keys change.
     pub rotation: Schedule,
     /// How long memory is believed while the database is away.
@@ -177,6 +182,9 @@ impl Config {
         if sessions.idle > sessions.lifetime {
             return Err("sessions.idle must not be longer than sessions.lifetime".into());
         }
+        let trusted_proxies = file.server.trusted_proxies.iter().map(|text| text.parse());
+        let trusted_proxies =
+            trusted_proxies.collect::<Result<_, crate::types::Invalid>>().map_err(|error| error.to_string())?;
         Ok(Self {
             database: database.parse().map_err(|error: crate::types::Invalid| error.to_string())?,
             keys: flags.keys.clone().or(file.keys).unwrap_or_else(|| "keys".into()),
@@ -186,6 +194,7 @@ impl Config {
                 .transpose()?,
             tls,
             connections,
+            trusted_proxies,
             rotation,
             sessions,
             cache_max_age: file.cache.max_age.unwrap_or(Seconds::of(600)),

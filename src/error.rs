@@ -173,6 +173,8 @@ pub mod reason {
         SLOW_DOWN = 4306 400 "slow_down" "You ask too often; wait five seconds longer between two polls from now on.";
         /// MSAL's name for it.
         INSTANCE_UNKNOWN = 4309 400 "invalid_instance" "The authority is not one of this server.";
+        /// A bound of ours: the request is carried through the pages in an address.
+        REQUEST_TOO_LONG = 4218 400 "invalid_request" "The authorization request is too long.";
         /// RFC 7009 §2.1.
         TOKEN_OF_OTHER_CLIENT = 5001 400 "unauthorized_client" "The token was issued to another client.";
         /// RFC 7009 §2.2.1.
@@ -199,6 +201,8 @@ pub mod reason {
         GATEWAY_GROUP = 7005 403 "access_denied" "The subject of the token is not in a group that this route requires.";
         /// The gateway's address is wrong.
         GATEWAY_ADDRESS = 7006 403 "access_denied" "The gateway asks an address or a tenant that is not there, or is disabled.";
+        /// A requirement that is misspelt must not let everybody through.
+        GATEWAY_REQUIREMENT = 7010 403 "access_denied" "The gateway asks for something that is not understood.";
         /// A defect of ours; gateways know no answer but this one.
         GATEWAY_FAILED = 7007 503 "temporarily_unavailable" "The check could not be made; try again shortly.";
         /// `grantor guard`: what it knows has run out.

@@ -1,6 +1,6 @@
-//! Bounds on guessing (RFC 6749 §10.10): attempts are counted before they are looked at, slow hashes run in turn.
+//! Bounds on guessing (RFC 6749 §10.10): what was wrong is counted, slow hashes run in turn.
 
-use crate::app::{App, Attempts};
+use crate::app::{App, Guesses};
 use crate::error::{OAuthError, reason};
 use crate::types::clock::UnixTime;
 use crate::types::secret::{Secret, SecretHash};
@@ -20,26 +20,21 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Counts one more attempt within the window that runs; false when there were too many. Count before the check and
-    /// [`give_back`] when it was right: then parallel guesses do not slip past.
-    pub fn count(self, attempts: &Attempts, now: UnixTime) -> bool {
-        let mut attempts = attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, made) = &mut *attempts;
-        if !(*since..*since + self.window).contains(&now) {
-            (*since, *made) = (now, 0);
-        }
-        if *made >= self.attempts {
-            return false;
-        }
-        *made += 1;
-        true
+    /// True while there were not too many in the window that runs.
+    pub fn allows(self, guesses: &Guesses, now: UnixTime) -> bool {
+        let (since, wrong) = *guesses.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        !(since..since + self.window).contains(&now) || wrong < self.attempts
     }
-}
 
-/// An attempt that was right, or that was never looked at, does not count.
-pub fn give_back(attempts: &Attempts) {
-    let mut attempts = attempts.lock().unwrap_or_else(PoisonError::into_inner);
-    attempts.1 = attempts.1.saturating_sub(1);
+    /// Counts one that was wrong. What is right never counts.
+    pub fn count(self, guesses: &Guesses, now: UnixTime) {
+        let mut guesses = guesses.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, wrong) = &mut *guesses;
+        if !(*since..*since + self.window).contains(&now) {
+            (*since, *wrong) = (now, 0);
+        }
+        *wrong += 1;
+    }
 }
 
 /// Compares readings of what was presented with slow hashes, beside the async threads, a bounded number at once.

@@ -30,13 +30,6 @@ impl TestApp {
         let request = Request::post(path).header("content-type", "application/json");
         self.send(request.body(Body::from(body.to_string())).unwrap()).await
     }
-
-    async fn allow(&self, client: &str, value: &str) {
-        let resource = self.find_resource(API).await.id;
-        let (tenant, client) = (self.tenant_id().await, self.find_client(client).await);
-        let scope = [AllowedScope { resource, value: value.into() }];
-        self.app.store.allow_scopes(tenant, &client, &scope, self.clock.now()).await.unwrap();
-    }
 }
 
 fn bearer(token: &str) -> String {
@@ -125,8 +118,12 @@ async fn every_requirement_is_met_or_refused() {
         (vec![("scope", "https://other.example.com/read")], 403, 7003),
         (vec![("group", "Engineers")], 403, 7005),
         (vec![("group", "engineers,kafka-rest")], 403, 7005),
-        // Empty and unknown parameters require nothing.
-        (vec![("resource", ""), ("scope", " "), ("group", ""), ("x", "y")], 200, 0),
+        // A requirement that is misspelt or lost its value lets nobody through.
+        (vec![("resource", "")], 403, 7010),
+        (vec![("resource", API), ("scope", " ")], 403, 7010),
+        (vec![("group", "")], 403, 7010),
+        (vec![("scoope", "read")], 403, 7010),
+        (vec![("groups", "engineers")], 403, 7010),
     ] {
         let reply = test.check(&with(&query), &[("authorization", &bearer(&token))]).await;
         assert_eq!(reply.status.as_u16(), status, "{query:?} {}", reply.text());
@@ -355,7 +352,7 @@ async fn approval_by_request_lets_the_same_key_pass_at_the_next_check() {
     assert_eq!(asked("read").await.status.as_u16(), 200);
     asked("write").await.assert_error(403, "insufficient_scope", 7003);
     // The server is not told: it looks before it refuses.
-    test.allow("app", "write").await;
+    test.allow("app", &format!("{API}/write")).await;
     assert_eq!(asked("write").await.status.as_u16(), 200);
     let (tenant, stored) = (test.tenant_id().await, test.find_client("app").await);
     let resource = test.find_resource(API).await.id;
@@ -363,7 +360,7 @@ async fn approval_by_request_lets_the_same_key_pass_at_the_next_check() {
     test.app.store.deny_scopes(tenant, &stored, &all, test.clock.now()).await.unwrap();
     test.sync().await;
     asked("read").await.assert_error(401, "invalid_token", 5003);
-    test.allow("app", "read").await;
+    test.allow("app", &format!("{API}/read")).await;
     assert_eq!(asked("read").await.status.as_u16(), 200);
 }
 
@@ -455,4 +452,24 @@ proptest! {
             prop_assert!(reply.status.as_u16() != 401 || reply.header("www-authenticate").starts_with("Bearer "));
         }
     }
+}
+
+// Envoy asks its prefix with the original path and query behind it.
+#[tokio::test]
+async fn what_a_route_requires_may_stand_in_the_path() {
+    let (test, _, token) = with_token().await;
+    let encoded = |query: &[(&str, &str)]| serde_urlencoded::to_string(query).unwrap();
+    let right = encoded(&[("resource", API), ("scope", "read")]);
+    let wrong = encoded(&[("resource", API), ("scope", "admin")]);
+    let misspelt = encoded(&[("resource", API), ("scoope", "read")]);
+    for behind in ["", "/", "/orders/1", "/orders?scope=mine&role=x&resource=", "/gateway/for/scope=admin/x"] {
+        for (requirement, status, code) in [(&right, 200, 0), (&wrong, 403, 7003), (&misspelt, 403, 7010)] {
+            let path = format!("/gateway/for/{requirement}{behind}");
+            let reply = test.check(&path, &[("authorization", &bearer(&token))]).await;
+            assert_eq!(reply.status.as_u16(), status, "{path} {}", reply.text());
+            assert!(status == 200 || reply.json()["error_codes"][0] == code, "{path} {}", reply.text());
+        }
+    }
+    let query = format!("/gateway/for/{right}/orders?apikey={token}");
+    assert_eq!(test.check(&query, &[]).await.status.as_u16(), 200);
 }

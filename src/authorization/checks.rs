@@ -209,7 +209,7 @@ async fn prove(
     parameters: (&Form, &[String]),
 ) -> Result<(Arc<Client>, Redirect), OAuthError> {
     let (form, repeated) = parameters;
-    let decisive = ["client_id", "redirect_uri", "response_mode", "state"];
+    let decisive = ["client_id", "redirect_uri"];
     if let Some(name) = repeated.iter().find(|name| decisive.contains(&name.as_str())) {
         return Err(OAuthError::from(reason::PARAMETER_REPEATED).about(name));
     }
@@ -226,8 +226,10 @@ async fn prove(
         Unproven::Missing => reason::REDIRECT_URI_MISSING.into(),
     })?;
     // A mode that is not known is refused by its check; that refusal has to travel somehow.
-    let mode = form.get("response_mode").and_then(|mode| mode.parse().ok()).unwrap_or(ResponseMode::Query);
-    Ok((client, redirect.with(mode, form.get("state"))))
+    // One that stands twice says nothing, and a state that does cannot be given back.
+    let once = |name: &str| form.get(name).filter(|_| !repeated.iter().any(|other| other == name));
+    let mode = once("response_mode").and_then(|mode| mode.parse().ok()).unwrap_or(ResponseMode::Query);
+    Ok((client, redirect.with(mode, once("state"))))
 }
 
 // RFC 6749 §3.1: no parameter more than once.

@@ -4,7 +4,7 @@ use super::checks;
 use super::decision;
 use crate::app::{App, LoginKey};
 use crate::error::{OAuthError, reason};
-use crate::guessing::{self, Limit};
+use crate::guessing::Limit;
 use crate::store::clients::Client;
 use crate::store::device_codes::{NewDeviceCode, WaitingDevice};
 use crate::store::grants::NewAuthorization;
@@ -88,14 +88,15 @@ pub enum Found {
 /// The database does not answer.
 pub async fn find(app: &App, tenant: &Tenant, typed: &str, address: IpAddr) -> Result<Found, OAuthError> {
     let now = app.clock.now();
-    let attempts = app.logins.failures.get_with(LoginKey::UserCode(address), Arc::default);
-    if !WRONG_CODES.count(&attempts, now) {
+    let guesses = app.logins.failures.get_with(LoginKey::UserCode(address), Arc::default);
+    let _turn = guesses.turn.lock().await;
+    if !WRONG_CODES.allows(&guesses, now) {
         return Ok(Found::Throttled);
     }
     let found = look_up(app, tenant, typed).await;
     // What could not be looked at was no guess.
-    if !matches!(found, Ok(None)) {
-        guessing::give_back(&attempts);
+    if matches!(found, Ok(None)) {
+        WRONG_CODES.count(&guesses, now);
     }
     Ok(found?.map_or(Found::Nothing, Found::Waiting))
 }

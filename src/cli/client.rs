@@ -265,8 +265,8 @@ fn default_grants(public: bool, has_redirect_uris: bool) -> Vec<String> {
 fn created(context: &Context, new: &NewClient<'_>, secret: Option<&(Secret, NewSecret)>) {
     let shown = secret.and_then(|(secret, stored)| secret::to_show(secret, stored));
     let mut value = json!({ "client_id": new.client_id, "oid": new.oid, "name": new.name, "public": new.public });
-    if let Some((secret, _)) = secret {
-        value["client_secret"] = secret.expose().into();
+    if let Some(secret) = shown {
+        value["client_secret"] = secret.into();
     }
     context.out.show(&value, || {
         let mut lines = vec![("Client id", new.client_id.to_string())];

@@ -66,6 +66,9 @@ impl Guard {
                         )
                     })?
                 };
+                if secret.expose().is_empty() {
+                    return Err(CliError::Usage("the client's secret is empty".into()));
+                }
                 Some(Credentials { client_id, client_secret: secret })
             }
         };

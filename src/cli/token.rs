@@ -147,9 +147,10 @@ impl Issue {
         }
         let scope = self.scope.clone().unwrap_or_else(|| format!("{}/.default", self.resource));
         CliError::Refused(format!(
-            "{}\nSee: grantor explain --client {} --scope '{scope}'",
+            "{}\nSee: grantor explain --client {} --scope '{scope}' --resource {}",
             error.description(),
-            self.client
+            self.client,
+            self.resource
         ))
     }
 }

@@ -46,19 +46,26 @@ async fn check_slow<'s>(
     let memory = &app.slow_secrets;
     let fingerprint = |secret: &StoredSecret, reading| memory.fingerprints.of(&secret.hash, reading);
     let is_known = |secret: &StoredSecret, reading| memory.known.contains_key(&fingerprint(secret, reading));
-    if let Some(known) = secrets.iter().find(|secret| readings.iter().any(|reading| is_known(secret, reading))) {
+    let known = || secrets.iter().find(|secret| readings.iter().any(|reading| is_known(secret, reading)));
+    if let Some(known) = known() {
         return Ok(Some(known));
     }
     let (tenant, client, peer) = who;
     let key = (tenant.id, client.client_id.as_str().to_owned(), peer);
-    let failures = memory.failures.get_with(key, Arc::default);
-    if !WRONG_SECRETS.count(&failures, app.clock.now()) {
+    let guesses = memory.failures.get_with(key, Arc::default);
+    // Of many requests that come at once with the right secret the first is checked and the others find it known.
+    let _turn = guesses.turn.lock().await;
+    if let Some(known) = known() {
+        return Ok(Some(known));
+    }
+    let now = app.clock.now();
+    if !WRONG_SECRETS.allows(&guesses, now) {
         return Err(reason::THROTTLED.into());
     }
     let hashes = secrets.iter().map(|secret| secret.hash.clone()).collect();
     let found = guessing::verify_in_turn(app, hashes, readings.to_vec()).await;
-    if !matches!(found, Ok(None)) {
-        guessing::give_back(&failures);
+    if matches!(found, Ok(None)) {
+        WRONG_SECRETS.count(&guesses, now);
     }
     let Some((secret, reading)) = found? else { return Ok(None) };
     let (Some(secret), Some(reading)) = (secrets.get(secret), readings.get(reading)) else { return Ok(None) };

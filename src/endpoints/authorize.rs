@@ -30,6 +30,7 @@ pub async fn get(
 /// # Errors
 /// The body cannot be read.
 pub async fn post(State(app): State<Arc<App>>, path: TenantPath, posted: PostedForm) -> Result<Response, OAuthError> {
+    visit::check_length(&posted.form)?;
     let query = posted.form.query_without(&[]);
     visit::see_other(&Then::Authorize(query).path(&path.base(&app)))
 }

@@ -9,9 +9,9 @@ use crate::gateway::{self, Requirement, Shown};
 use crate::store::tenants::Tenant;
 use crate::tokens::{claims, verify};
 use crate::types::secret::ACCESS_TOKEN_PREFIX;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -24,10 +24,10 @@ pub async fn check(
     State(app): State<Arc<App>>,
     path: Result<TenantPath, OAuthError>,
     headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    uri: Uri,
 ) -> Result<Response, OAuthError> {
-    let (headers, query) = (headers_of(&headers), query.unwrap_or_default());
-    let shown = Shown { headers: &headers, query: &query };
+    let (headers, query) = (headers_of(&headers), uri.query().unwrap_or_default());
+    let shown = Shown { headers: &headers, path: uri.path(), query };
     decide(&app, path, shown).await.map_err(for_gateways)
 }
 
@@ -38,13 +38,13 @@ pub async fn check(
 pub async fn middleman(
     State(app): State<Arc<App>>,
     path: Result<TenantPath, OAuthError>,
-    RawQuery(query): RawQuery,
+    uri: Uri,
     posted: Result<PostedJson, OAuthError>,
 ) -> Result<Response, OAuthError> {
     let posted = posted.map_err(for_gateways)?;
     let headers = gateway::middleman(&posted.0);
-    let query = query.unwrap_or_default();
-    let shown = Shown { headers: &headers, query: &query };
+    let query = uri.query().unwrap_or_default();
+    let shown = Shown { headers: &headers, path: uri.path(), query };
     decide(&app, path, shown).await.map_err(for_gateways)
 }
 
@@ -65,7 +65,7 @@ async fn decide(app: &App, path: Result<TenantPath, OAuthError>, shown: Shown<'_
 
 async fn allow(app: &App, tenant: &Tenant, token: &str, shown: Shown<'_>) -> Result<Response, OAuthError> {
     let mut token = verify::active(app, tenant, token).await?.ok_or(reason::TOKEN_INVALID)?;
-    let required = Requirement::read(shown.query);
+    let required = Requirement::of(&shown)?;
     if required.lacks_groups(&token.claims) {
         let resources = app.directory.resources(tenant.id).await?;
         if let Some(resource) = resources.iter().find(|resource| resource.identifier.as_str() == token.audience) {

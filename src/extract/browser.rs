@@ -88,7 +88,7 @@ impl Browser {
     /// Adds the cookie to which forms are bound, where the browser has none yet.
     #[must_use]
     pub fn keep(&self, mut response: Response) -> Response {
-        if self.form_cookie_is_new {
+        if self.form_cookie_is_new && !response.headers().contains_key(SET_COOKIE) {
             let cookie = self.names.set(&self.names.form, self.form_cookie.expose(), "");
             response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
         }

@@ -18,6 +18,8 @@ const GROUPS_IN_HEADER: usize = 4096;
 pub struct Shown<'a> {
     /// Headers by lower-case name.
     pub headers: &'a [(String, String)],
+    /// The path of the request to us, as it was sent.
+    pub path: &'a str,
     /// The query of the request to us.
     pub query: &'a str,
 }
@@ -71,11 +73,30 @@ pub struct Requirement {
 }
 
 impl Requirement {
-    /// Reads `resource`, `scope`, `group` and `role` from a query. A scope may hold several, separated by spaces.
-    pub fn read(query: &str) -> Self {
+    /// What the address that the gateway asks requires: in its query, or for gateways that put the original path and query
+    /// behind it (Envoy) in the path, as `/gateway/for/resource=…&scope=…/`.
+    ///
+    /// # Errors
+    /// 403 for a name that is unknown or a value that is empty, wherever the gateway alone wrote it: a requirement that
+    /// is misspelt must not let everybody through.
+    pub fn of(shown: &Shown<'_>) -> Result<Self, OAuthError> {
+        if let Some((_, rest)) = shown.path.split_once("/gateway/for/") {
+            return Self::read(rest.split('/').next().unwrap_or_default(), true);
+        }
+        // With more in the path, the query is that of the original request: it can only ask for more.
+        let own = shown.path.ends_with("/gateway/check") || shown.path.ends_with("/gateway/middleman");
+        Self::read(shown.query, own)
+    }
+
+    fn read(query: &str, strict: bool) -> Result<Self, OAuthError> {
         let mut required = Self::default();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty()) {
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let known = ["resource", "scope", "group", "role", API_KEY].contains(&name.as_ref());
+            if strict && (!known || (value.trim().is_empty() && name != API_KEY)) {
+                return Err(OAuthError::from(reason::GATEWAY_REQUIREMENT).about(&name));
+            }
             match name.as_ref() {
+                _ if value.is_empty() => {}
                 "resource" => required.resources.push(value.into_owned()),
                 "scope" => required.scopes.extend(value.split(' ').filter(|one| !one.is_empty()).map(str::to_owned)),
                 "group" => required.groups.push(value.into_owned()),
@@ -83,7 +104,7 @@ impl Requirement {
                 _ => {}
             }
         }
-        required
+        Ok(required)
     }
 
     /// Looks whether claims meet it.

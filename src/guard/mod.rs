@@ -79,7 +79,7 @@ impl Guard {
         let token = shown.token()?;
         let mut claims =
             if token.starts_with(ACCESS_TOKEN_PREFIX) { self.ask(&token).await? } else { self.read(&token).await? };
-        let required = Requirement::read(shown.query);
+        let required = Requirement::of(&shown)?;
         if required.lacks_groups(&claims) {
             let groups = self.server.groups(&token).await?;
             claims.insert("groups".into(), groups);

@@ -1,7 +1,7 @@
 //! Passwords (NIST SP 800-63B §3.1.1): Argon2id, guesses counted per account and address, and nothing that tells a user
 //! who does not exist from a password that is wrong.
 
-use crate::app::{App, Attempts, LoginKey};
+use crate::app::{App, Guesses, LoginKey};
 use crate::error::OAuthError;
 use crate::guessing::{self, Limit};
 use crate::store::tenants::Tenant;
@@ -63,15 +63,17 @@ pub async fn check(
     let (name, password) = credentials;
     let name = name.trim();
     let key: String = name.to_lowercase().chars().take(120).collect();
-    let counted = Counted::new(app, tenant, &key, address);
-    let Some(counted) = counted else {
+    let now = app.clock.now();
+    let counts = counts(app, tenant, &key, address);
+    let _turn = counts[0].0.turn.lock().await;
+    if !counts.iter().all(|(guesses, limit)| limit.allows(guesses, now)) {
         metrics::counter!("grantor_logins_total", "outcome" => "throttled").increment(1);
         return Ok(Outcome::Throttled);
-    };
+    }
     // A name that cannot be one is looked up as little as one that is not there, and takes the same time.
     let checked = find_and_verify(app, tenant, (name.parse().ok(), password)).await;
-    if !matches!(checked, Ok(None)) {
-        counted.give_back();
+    if matches!(checked, Ok(None)) {
+        counts.iter().for_each(|(guesses, limit)| limit.count(guesses, now));
     }
     let Some(proven) = checked? else {
         metrics::counter!("grantor_logins_total", "outcome" => "wrong").increment(1);
@@ -102,31 +104,13 @@ async fn find_and_verify(
     Ok(found.filter(|_| right))
 }
 
-/// An attempt that counts until it is given back.
-struct Counted(Vec<Attempts>);
-
-impl Counted {
-    /// Nothing when there were too many.
-    fn new(app: &App, tenant: &Tenant, name: &str, address: IpAddr) -> Option<Self> {
-        let now = app.clock.now();
-        let mut counted = Self(Vec::with_capacity(3));
-        let known = app.logins.known.contains_key(&(tenant.id, name.to_owned(), address));
-        let account = (!known).then(|| (LoginKey::Account(tenant.id, name.to_owned()), PER_ACCOUNT));
-        let both = (LoginKey::Both(tenant.id, name.to_owned(), address), PER_ACCOUNT_AND_ADDRESS);
-        for (key, limit) in [both, (LoginKey::Address(address), PER_ADDRESS)].into_iter().chain(account) {
-            let attempts = app.logins.failures.get_with(key, Arc::default);
-            if !limit.count(&attempts, now) {
-                counted.give_back();
-                return None;
-            }
-            counted.0.push(attempts);
-        }
-        Some(counted)
-    }
-
-    fn give_back(self) {
-        self.0.iter().for_each(guessing::give_back);
-    }
+/// What a wrong password counts against; the first is what one attempt waits for another at.
+fn counts(app: &App, tenant: &Tenant, name: &str, address: IpAddr) -> Vec<(Arc<Guesses>, Limit)> {
+    let known = app.logins.known.contains_key(&(tenant.id, name.to_owned(), address));
+    let both = (LoginKey::Both(tenant.id, name.to_owned(), address), PER_ACCOUNT_AND_ADDRESS);
+    let account = (!known).then(|| (LoginKey::Account(tenant.id, name.to_owned()), PER_ACCOUNT));
+    let every = [both, (LoginKey::Address(address), PER_ADDRESS)].into_iter().chain(account);
+    every.map(|(key, limit)| (app.logins.failures.get_with(key, Arc::default), limit)).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::types::id::SessionId;
 use crate::types::secret::{SESSION_PREFIX, Secret, sha256};
 use std::net::IpAddr;
 
-/// A session's use is written down when the last note of it is this old.
+/// A session's use is written down when the last note of it is this old, or earlier where it would end soon.
 const NOTED_EVERY: i64 = 60;
 
 /// What of a browser's name is kept.
@@ -68,7 +68,8 @@ pub async fn resume(app: &App, tenant: &Tenant, cookie: Option<&Secret>) -> Resu
     let Some(session) = app.store.find_session(tenant.id, sha256(cookie.expose().as_bytes()), now).await? else {
         return Ok(None);
     };
-    if session.last_seen_at + NOTED_EVERY <= now {
+    let noted_every = NOTED_EVERY.min(app.config.sessions.idle / 10).max(1);
+    if session.last_seen_at + noted_every <= now {
         app.store.touch_session(session.id, expiry(app, now, session.ends_at), now).await?;
     }
     Ok(Some(session))

@@ -133,11 +133,11 @@ impl Visit<'_> {
         };
         let audience = hint.as_ref().and_then(|claims| claims.get("aud")).and_then(Value::as_str);
         let named = form.get("client_id");
-        // §2: when both are there they must be of one client.
-        let client_id = match (audience, named) {
-            (Some(audience), Some(named)) if audience != named => None,
-            (audience, named) => audience.or(named),
-        };
+        // §2: when both are there they must be of one client; otherwise neither is believed, and the person is asked.
+        if audience.zip(named).is_some_and(|(audience, named)| audience != named) {
+            return Ok(Wish { hint: None, back: None });
+        }
+        let client_id = audience.or(named);
         let back = match (client_id, form.get("post_logout_redirect_uri")) {
             (Some(client_id), Some(uri)) => {
                 let client = self.app.directory.client(tenant.id, client_id).await?;

@@ -34,6 +34,9 @@ use uuid::Uuid;
 /// Parameters that ask for what a login or a choice of account just did. Left in, they would ask for it for ever.
 const DONE_BY_LOGIN: &[&str] = &["prompt", "max_age", "login_hint", AFTER_LOGIN];
 
+/// The longest authorization request, encoded. A head may have twice as much.
+const LONGEST: usize = 16 * 1024;
+
 /// Where a person goes after signing in. Written into forms as text; it can never name another site (RFC 9700 §4.11.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Then {
@@ -124,6 +127,7 @@ impl Visit<'_> {
     pub async fn advance(&self, query: &str, answer: Answer<'_>) -> Result<Response, OAuthError> {
         let tenant = self.path.enabled()?;
         let form = parse(query)?;
+        check_length(&form.0)?;
         let mut read = authorization::read(self.app, tenant, (&form.0, &form.1)).await;
         // What rests on memory is looked at once more before it is refused.
         if let Err(Refusal::Page(error) | Refusal::Redirect(_, error)) = &read
@@ -167,9 +171,11 @@ impl Visit<'_> {
         let now = self.app.clock.now();
         let situation = Situation { session: session.as_ref(), expected, remembered: &remembered, now };
         let step = decision::next(request, situation)?;
+        let known = session.as_ref().map(|session| session.user.username.to_string());
+        let username = form.get("login_hint").map(str::to_owned).or(known);
         // Without a session the only step is to sign in.
         let Some(session) = session.filter(|_| step != Step::Login) else {
-            return self.ask_to_sign_in(Some(request), &Then::Authorize(continued(form)), form.get("login_hint"));
+            return self.ask_to_sign_in(Some(request), &Then::Authorize(continued(form)), username.as_deref());
         };
         match (step, answer) {
             (Step::SelectAccount, _) => self.ask_for_account(request, form, &session),
@@ -328,6 +334,14 @@ pub fn parse(query: &str) -> Result<(Form, Vec<String>), OAuthError> {
         FormError::Repeated(name) => OAuthError::from(reason::PARAMETER_REPEATED).about(&name),
         FormError::Unreadable => reason::BODY_UNREADABLE.into(),
     })
+}
+
+/// The request travels as a query and in a form, encoded by us: what could not come back is refused at the start.
+///
+/// # Errors
+/// [`reason::REQUEST_TOO_LONG`].
+pub fn check_length(form: &Form) -> Result<(), OAuthError> {
+    if form.query_without(&[]).len() > LONGEST { Err(reason::REQUEST_TOO_LONG.into()) } else { Ok(()) }
 }
 
 /// RFC 9700 §4.12: 303, so that no browser ever sends a form with a password on to somebody else.

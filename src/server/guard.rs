@@ -9,8 +9,8 @@ use crate::guard::Guard;
 use crate::types::clock::Clock;
 use crate::types::random::Random;
 use axum::Router;
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -18,15 +18,19 @@ use std::sync::Arc;
 
 /// The whole service.
 pub fn router(guard: Arc<Guard>, clock: Clock, random: Random) -> Router {
+    let finish = Finish { clock, random, strict_transport: false, trusted_proxies: Arc::new([]) };
     Router::new()
         .route("/gateway/check", any(check))
         .route("/gateway/check/", any(check))
         .route("/gateway/check/{*rest}", any(check))
+        .route("/gateway/for/{requirement}", any(check))
+        .route("/gateway/for/{requirement}/", any(check))
+        .route("/gateway/for/{requirement}/{*rest}", any(check))
         .route("/gateway/middleman", any(middleman))
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .fallback(nothing_here)
-        .layer(middleware::from_fn_with_state(Finish { clock, random, strict_transport: false }, layers::finish))
+        .layer(middleware::from_fn_with_state(finish, layers::finish))
         .with_state(guard)
 }
 
@@ -43,23 +47,19 @@ async fn ready(State(guard): State<Arc<Guard>>) -> Response {
     }
 }
 
-async fn check(
-    State(guard): State<Arc<Guard>>,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-) -> Result<Response, OAuthError> {
-    let (headers, query) = (headers_of(&headers), query.unwrap_or_default());
-    decide(&guard, Shown { headers: &headers, query: &query }).await
+async fn check(State(guard): State<Arc<Guard>>, headers: HeaderMap, uri: Uri) -> Result<Response, OAuthError> {
+    let (headers, query) = (headers_of(&headers), uri.query().unwrap_or_default());
+    decide(&guard, Shown { headers: &headers, path: uri.path(), query }).await
 }
 
 async fn middleman(
     State(guard): State<Arc<Guard>>,
-    RawQuery(query): RawQuery,
+    uri: Uri,
     posted: Result<PostedJson, OAuthError>,
 ) -> Result<Response, OAuthError> {
     let posted = posted.map_err(for_gateways)?;
-    let (headers, query) = (gateway::middleman(&posted.0), query.unwrap_or_default());
-    decide(&guard, Shown { headers: &headers, query: &query }).await
+    let (headers, query) = (gateway::middleman(&posted.0), uri.query().unwrap_or_default());
+    decide(&guard, Shown { headers: &headers, path: uri.path(), query }).await
 }
 
 async fn decide(guard: &Guard, shown: Shown<'_>) -> Result<Response, OAuthError> {

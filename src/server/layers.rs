@@ -1,9 +1,11 @@
 //! What every response goes through: identifiers, the body of an error and its one log line, headers, a time limit.
 
 use crate::error::{OAuthError, Rendering, reason};
+use crate::extract::peer::Peer;
 use crate::pages::error::ErrorPage;
 use crate::pages::layout::Frame;
 use crate::types::clock::{Clock, format_time};
+use crate::types::network::Network;
 use crate::types::random::Random;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -14,6 +16,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +24,7 @@ use std::time::Duration;
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_FOR: &str = "x-forwarded-for";
 const CLIENT_REQUEST_ID: &str = "client-request-id";
 
 /// What the outermost layer works with.
@@ -32,10 +36,15 @@ pub struct Finish {
     pub random: Random,
     /// Browsers are told to come back over https alone.
     pub strict_transport: bool,
+    /// Proxies whose word is taken for where a request comes from.
+    pub trusted_proxies: Arc<[Network]>,
 }
 
 /// The outermost layer.
-pub async fn finish(State(with): State<Finish>, request: Request, next: Next) -> Response {
+pub async fn finish(State(with): State<Finish>, mut request: Request, next: Next) -> Response {
+    if let Some(peer) = behind_proxies(&with.trusted_proxies, &request) {
+        request.extensions_mut().insert(peer);
+    }
     let trace_id = with.random.uuid_v4().to_string();
     let correlation_id = correlation_id(&request).unwrap_or_else(|| trace_id.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -64,6 +73,23 @@ pub async fn finish(State(with): State<Finish>, request: Request, next: Next) ->
     metrics::counter!("grantor_http_responses_total", "class" => class).increment(1);
     put_headers(&with, &mut response, &trace_id);
     response
+}
+
+/// Where a request comes from that a proxy of ours brings: the last address that no proxy of ours has. What stands before
+/// it in the header was written by others.
+fn behind_proxies(proxies: &[Network], request: &Request) -> Option<Peer> {
+    let ours = |address: IpAddr| proxies.iter().any(|network| network.contains(address));
+    let peer = request.extensions().get::<Peer>().filter(|peer| ours(peer.0))?;
+    let headers = request.headers().get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let named: Vec<&str> = headers.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let mut last = *peer;
+    for address in named.iter().rev().map_while(|text| text.parse().ok()) {
+        last = Peer(address);
+        if !ours(address) {
+            break;
+        }
+    }
+    Some(last)
 }
 
 /// Marks the errors of a route that people see.

@@ -68,6 +68,10 @@ const TENANT_PATHS: &[Row] = &[
     // Envoy puts the original path behind its prefix: of its root only the slash is left.
     ("/gateway/check/", |_| any(gateway::check)),
     ("/gateway/check/{*rest}", |_| any(gateway::check)),
+    // Envoy puts the original path and query behind ours, so what a route requires stands in the path.
+    ("/gateway/for/{requirement}", |_| any(gateway::check)),
+    ("/gateway/for/{requirement}/", |_| any(gateway::check)),
+    ("/gateway/for/{requirement}/{*rest}", |_| any(gateway::check)),
     ("/gateway/middleman", |_| any(gateway::middleman)),
     ("/statuslists/{id}", |_| get(status_list::get).fallback(only_get)),
     ("/livez", |_| get(health::livez).fallback(only_get)),
@@ -104,6 +108,7 @@ pub fn router(app: Arc<App>) -> Router {
         random: app.random.clone(),
         // Not for loopback names: a browser would remember it for everything else that runs there.
         strict_transport: app.public_url.is_https() && !app.public_url.is_loopback(),
+        trusted_proxies: app.config.trusted_proxies.clone().into(),
     };
     router.fallback(nothing_here).layer(middleware::from_fn_with_state(finish, layers::finish)).with_state(app)
 }

@@ -9,6 +9,7 @@ pub mod email;
 pub mod form;
 pub mod id;
 pub mod name;
+pub mod network;
 pub mod pkce;
 pub mod policy;
 pub mod random;

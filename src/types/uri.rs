@@ -89,6 +89,10 @@ impl FromStr for RedirectUri {
         if !url.username().is_empty() || url.password().is_some() {
             return bad("a redirect URI carries no user name or password");
         }
+        // RFC 9700 §2.1: compared as a string; an asterisk would never match what was meant.
+        if url.host_str().is_some_and(|host| host.contains('*')) {
+            return bad("there are no wildcards; register each address");
+        }
         match url.scheme() {
             "https" => Ok(Self(text.to_owned())),
             // RFC 9700 §2.6: http only for native applications on the loopback interface.
