@@ -159,6 +159,8 @@ pub mod reason {
         CHANGED_MEANWHILE = 4216 409 "invalid_request" "Somebody else changed this meanwhile; look again and repeat it.";
         /// OpenID Connect Core §3.1.2.1.
         ANOTHER_PERSON = 4217 400 "login_required" "Somebody else signed in than the person of the id_token_hint.";
+        /// A bound of ours: the request is carried through the pages in an address.
+        REQUEST_TOO_LONG = 4218 400 "invalid_request" "The authorization request is too long.";
         /// RFC 8628 §3.4.
         DEVICE_CODE_UNKNOWN = 4301 400 "invalid_grant" "The device code is unknown, revoked, or was issued to another client.";
         /// RFC 8628 §3.4.
@@ -173,8 +175,6 @@ pub mod reason {
         SLOW_DOWN = 4306 400 "slow_down" "You ask too often; wait five seconds longer between two polls from now on.";
         /// MSAL's name for it.
         INSTANCE_UNKNOWN = 4309 400 "invalid_instance" "The authority is not one of this server.";
-        /// A bound of ours: the request is carried through the pages in an address.
-        REQUEST_TOO_LONG = 4218 400 "invalid_request" "The authorization request is too long.";
         /// RFC 7009 §2.1.
         TOKEN_OF_OTHER_CLIENT = 5001 400 "unauthorized_client" "The token was issued to another client.";
         /// RFC 7009 §2.2.1.
@@ -201,14 +201,14 @@ pub mod reason {
         GATEWAY_GROUP = 7005 403 "access_denied" "The subject of the token is not in a group that this route requires.";
         /// The gateway's address is wrong.
         GATEWAY_ADDRESS = 7006 403 "access_denied" "The gateway asks an address or a tenant that is not there, or is disabled.";
-        /// A requirement that is misspelt must not let everybody through.
-        GATEWAY_REQUIREMENT = 7010 403 "access_denied" "The gateway asks for something that is not understood.";
         /// A defect of ours; gateways know no answer but this one.
         GATEWAY_FAILED = 7007 503 "temporarily_unavailable" "The check could not be made; try again shortly.";
         /// `grantor guard`: what it knows has run out.
         GUARD_BLIND = 7008 503 "temporarily_unavailable" "The guard cannot ask the server; try again shortly.";
         /// A bound of ours; gateways know no answer but 401 and 403.
         GATEWAY_BODY = 7009 403 "access_denied" "The request as the gateway posts it cannot be read, or is larger than this server reads.";
+        /// A requirement that is misspelt must not let everybody through.
+        GATEWAY_REQUIREMENT = 7010 403 "access_denied" "The gateway asks for something that is not understood.";
         /// The same request may succeed later.
         DATABASE_UNAVAILABLE = 9001 503 "temporarily_unavailable" "The server cannot reach its database; try again shortly.";
         /// A defect of ours.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an unexpected value has failed")]
 
+mod attacks; // what attackers found once
 mod cache; // reads from memory against changes, and how long memory is believed
 mod cli; // what every command has in common: exit codes, JSON, help, configuration
 mod cli_api_keys; // `grantor token issue`, `list`, `revoke`: long-lived tokens and API keys

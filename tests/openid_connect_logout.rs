@@ -164,8 +164,7 @@ async fn s3_any_other_address_is_gone_to_by_nobody() {
     }
     // §2: hint and client_id must be of one client; and only that client's addresses count.
     let mixed = [("post_logout_redirect_uri", OUT), ("id_token_hint", hint.as_str()), ("client_id", "other")];
-    let reply = leave(&browser, &mixed).await;
-    reply.assert_page(200, "grantor-logged-out");
+    leave(&browser, &mixed).await.assert_page(200, "grantor-logout");
     let same = [mixed[0], mixed[1], ("client_id", "web")];
     assert_eq!(leave(&browser, &same).await.header("location"), OUT);
     leave(&browser, &[mixed[0]]).await.assert_page(200, "grantor-logged-out");

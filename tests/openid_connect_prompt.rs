@@ -244,7 +244,7 @@ async fn core_s3_1_2_1_id_token_hint_names_the_person_who_must_be_there() {
     assert_eq!(comes(&alices, &ask).await, "code");
     assert_eq!(comes(&bobs, &ask).await, "grantor-login");
     // What is no ID token of ours says nothing.
-    let long = "x".repeat(20_000);
+    let long = "x".repeat(10_000);
     let access = tokens["access_token"].as_str().unwrap();
     for none in ["x", "a.b.c", &hint[..hint.len() - 3], &spoiled(hint), access, &long] {
         assert_eq!(comes(&bobs, &Ask::web().with("id_token_hint", none)).await, "code");

@@ -2,7 +2,7 @@
 
 use crate::support::answers::{may_stand_in_a_description, parameters};
 use crate::support::browser::{Ask, NATIVE, PASSWORD, WEB_CALLBACK, field};
-use crate::support::{API, TestApp};
+use crate::support::{API, PUBLIC_URL, TestApp};
 use axum::body::Body;
 use axum::http::Request;
 use grantor::authorization::CHECKS;
@@ -202,11 +202,15 @@ async fn s4_1_2_1_the_person_is_told_while_client_or_redirect_uri_are_not_proven
     }
     browser.get(&Ask::web().without("client_id").path()).await.assert_error_page(400, 1006);
     browser.get(AUTHORIZE).await.assert_error_page(400, 1006);
-    for name in
-        ["client_id=web", &format!("redirect_uri={WEB_CALLBACK}"), "state=x", "response_mode=query&response_mode=query"]
-    {
+    for name in ["client_id=web", &format!("redirect_uri={WEB_CALLBACK}")] {
         browser.get(&Ask::web().path_and(name)).await.assert_error_page(400, 1005);
     }
+    // Too long to be carried through the pages, by GET and by POST; one that fits is carried.
+    let long = Ask::web().with("state", &"/".repeat(6000));
+    browser.get(&long.path()).await.assert_error_page(400, 4218);
+    let posted = test.post_raw(AUTHORIZE, &[], long.query()).await;
+    posted.assert_error_page(400, 4218);
+    browser.get(&Ask::web().with("state", &"/".repeat(4000)).path()).await.assert_page(200, "grantor-login");
     // A redirect URI of another client is none of this one.
     let theirs = Ask::web().with("client_id", NATIVE);
     browser.get(&theirs.path()).await.assert_error_page(400, 4202);
@@ -408,4 +412,17 @@ async fn s4_1_2_nothing_is_granted_before_the_person_is_known() {
     let code = browser.code(&Ask::web()).await;
     test.clock.advance(59);
     assert_eq!(test.redeem(&web, &code).await.status.as_u16(), 200);
+}
+
+// §3.1: a repeat makes the request invalid. What stands twice cannot be given back or followed.
+#[tokio::test]
+async fn s3_1_a_repeated_state_or_response_mode_is_told_to_the_client() {
+    let (test, _) = TestApp::with_people().await;
+    let browser = test.browser();
+    let reply = browser.get(&Ask::web().path_and("state=x")).await;
+    let told = parameters(&reply);
+    assert_eq!((told["error"].as_str(), told.get("state")), ("invalid_request", None), "{told:?}");
+    assert_eq!(told["iss"], PUBLIC_URL);
+    let reply = browser.get(&Ask::web().path_and("response_mode=fragment&response_mode=form_post")).await;
+    reply.assert_refused("invalid_request", 1005);
 }
