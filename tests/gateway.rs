@@ -470,6 +470,10 @@ async fn what_a_route_requires_may_stand_in_the_path() {
             assert!(status == 200 || reply.json()["error_codes"][0] == code, "{path} {}", reply.text());
         }
     }
+    // Without one, something was lost on the way.
+    for lost in ["/gateway/for//orders", "/gateway/for/&/orders"] {
+        test.check(lost, &[("authorization", &bearer(&token))]).await.assert_error(403, "access_denied", 7010);
+    }
     let query = format!("/gateway/for/{right}/orders?apikey={token}");
     assert_eq!(test.check(&query, &[]).await.status.as_u16(), 200);
 }

@@ -183,8 +183,8 @@ async fn it_goes_on_while_the_server_is_away_and_recovers() {
         kid(&unmet) != old
     });
     drop(server);
-    // What was heard of the opaque token is believed for a few seconds.
-    assert!(until(PATIENCE, || guard.status(&opaque) == 503));
+    // What was heard of the opaque token is believed for a few seconds, and that there is no such key for one.
+    assert!(until(PATIENCE, || (guard.status(&opaque), guard.status(&unmet)) == (503, 503)));
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(3) {
         assert_eq!((guard.status(&jwt), guard.status(&revoked)), (200, 401));
@@ -279,4 +279,18 @@ async fn wrong_usage_is_told() {
         let said = run(args);
         assert!(said.code == code && said.err.contains(word), "{args:?} {said:?}");
     }
+}
+
+// After a break-in nothing that the old key signed may pass: not for as long as the JWKS may be cached either.
+#[tokio::test]
+async fn a_retired_key_is_not_believed_for_long() {
+    let cli = Cli::new().await;
+    let server = cli.quickstart();
+    let guard = Guard::of(&cli, &server);
+    let stolen = server.token();
+    assert_eq!(guard.status(&stolen), 200);
+    cli.ok(&["key", "rotate", "--now"]);
+    cli.ok(&["key", "retire", "--alg", "RS256"]);
+    assert_refused_in_time(&guard, &stolen);
+    assert!(until(PATIENCE, || guard.status(&server.token()) == 200));
 }

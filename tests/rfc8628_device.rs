@@ -448,3 +448,27 @@ async fn s5_2_codes_are_kept_as_hashes() {
     };
     assert_eq!(test.number(&of_engine).await, 1);
 }
+
+// A form for one device does not approve another, and none approves what no page showed.
+#[tokio::test]
+async fn s5_4_only_what_the_page_showed_is_approved() {
+    let (test, _) = TestApp::with_devices().await;
+    test.user_with("bob", PASSWORD).await;
+    let device = test.device().await;
+    let code = device["user_code"].as_str().unwrap();
+    let browser = test.browser();
+    let page = browser.asked(code).await;
+    let (csrf, then) = (field(&page, "csrf"), field(&page, "then"));
+    let seen = then.split_once('?').unwrap().0;
+    let other = test.browser();
+    other.authorize_as(&crate::support::browser::Ask::web(), "bob").await;
+    let others = field(&other.asked(code).await, "then");
+    for forged in [code.to_owned(), format!("?{code}"), format!("x{seen}?{code}"), others] {
+        let form = [("csrf", csrf.as_str()), ("then", &forged), ("decision", "approve")];
+        assert_ne!(main_id(&browser.post("/device", &form).await).as_deref(), Some("grantor-device-done"), "{forged}");
+        test.poll(&device).await;
+        test.clock.advance(60);
+    }
+    let reply = browser.answer(&page, "approve").await;
+    assert_eq!(main_id(&reply).as_deref(), Some("grantor-device-done"), "{}", reply.text());
+}

@@ -100,6 +100,10 @@ impl Issue {
             let said = format!("a lifetime of {} is not possible; use 10s to 3650d", self.lifetime);
             return Err(CliError::Usage(said));
         }
+        // A variable of a script that is not set must not mean everything.
+        if self.scope.as_deref().is_some_and(|scope| scope.trim().is_empty()) {
+            return Err(CliError::Usage("--scope is empty; leave it away for all that the client may have".into()));
+        }
         let client = context.find_client(tenant.id, &self.client).await?;
         let resource = context.find_resource(tenant.id, &self.resource).await?;
         let resources = [resource];

@@ -81,7 +81,12 @@ impl Requirement {
     /// is misspelt must not let everybody through.
     pub fn of(shown: &Shown<'_>) -> Result<Self, OAuthError> {
         if let Some((_, rest)) = shown.path.split_once("/gateway/for/") {
-            return Self::read(rest.split('/').next().unwrap_or_default(), true);
+            let required = Self::read(rest.split('/').next().unwrap_or_default(), true)?;
+            // It is there to state one; with none, something was lost.
+            if required == Self::default() {
+                return Err(OAuthError::from(reason::GATEWAY_REQUIREMENT).about("none is named"));
+            }
+            return Ok(required);
         }
         // With more in the path, the query is that of the original request: it can only ask for more.
         let own = shown.path.ends_with("/gateway/check") || shown.path.ends_with("/gateway/middleman");

@@ -24,6 +24,9 @@ use tokio::sync::Mutex;
 /// How long an answer of introspection is believed. With the server's own delays under 10 seconds.
 const BELIEVED: Duration = Duration::from_secs(3);
 
+/// A key that an operator retired after a break-in must not be believed for as long as its lifetime in caches says.
+const FRESH: Duration = Duration::from_secs(5);
+
 /// Opaque tokens that are remembered.
 const REMEMBERED: u64 = 10_000;
 
@@ -168,7 +171,8 @@ impl Guard {
         match self.server.learn().await {
             Ok((issuer, keys, fresh_for)) => {
                 let now = Instant::now();
-                let learned = Arc::new(Known { issuer, keys, fresh_until: now + fresh_for, fetched_at: now });
+                let fresh_until = now + fresh_for.min(FRESH);
+                let learned = Arc::new(Known { issuer, keys, fresh_until, fetched_at: now });
                 *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(learned.clone());
                 *failed_at = None;
                 Some(learned)

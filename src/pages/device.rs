@@ -106,7 +106,8 @@ pub async fn post(
     let visit = Visit { app: &app, path: &path, browser: &browser };
     let (form, t) = (&posted.form, &texts::ENGLISH);
     // The page that asks carries the code on in the field in which it carries everything on.
-    let typed = form.get("user_code").or_else(|| form.get("then")).unwrap_or_default();
+    let (seen, carried) = form.get("then").and_then(|then| then.split_once('?')).unwrap_or_default();
+    let typed = form.get("user_code").unwrap_or(carried);
     if browser.check_form(form).is_err() {
         let problem = if browser.has_cookies() { t.form_expired } else { t.login.cookies_needed };
         return ask_for_code(visit, typed, Some((StatusCode::BAD_REQUEST, problem)));
@@ -124,7 +125,10 @@ pub async fn post(
         return visit.ask_to_sign_in(None, &Then::Device(code), None);
     };
     let (approved, in_time) = match form.get("decision") {
-        Some("approve") => (true, device::approve(&app, tenant, &waiting, &session).await?),
+        // Only what the page showed to this session can be approved.
+        Some("approve") if seen == visit.digest(&waiting.client, &waiting.device.authorized, &session) => {
+            (true, device::approve(&app, tenant, &waiting, &session).await?)
+        }
         Some("deny") => (false, device::deny(&app, tenant, &waiting).await?),
         _ => return ask_for_consent(visit, &code, (&waiting, &session)).await,
     };
@@ -169,7 +173,7 @@ async fn ask_for_consent(visit: Visit<'_>, code: &UserCode, who: (&Waiting, &Ses
         unverified: client.public,
         action: visit.at("/device"),
         csrf: visit.browser.form_token(),
-        then: code.to_string(),
+        then: format!("{}?{code}", visit.digest(client, &device.authorized, session)),
         permissions: permissions(&frame.t.consent, &resources, (&asked, &remembered)),
         switch: format!("{}&switch=1", Then::Device(code.clone()).path(&visit.path.base(visit.app))),
         frame,

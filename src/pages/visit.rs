@@ -13,10 +13,12 @@ use crate::error::{OAuthError, reason};
 use crate::extract::browser::Browser;
 use crate::extract::tenant::TenantPath;
 use crate::login::session;
+use crate::store::clients::Client;
 use crate::store::consents::Consent;
 use crate::store::resources::Resource;
 use crate::store::sessions::Session;
 use crate::tokens::verify;
+use crate::types::authorized::Authorized;
 use crate::types::form::{Form, FormError};
 use crate::types::id::GroupId;
 use crate::types::name::TenantName;
@@ -120,6 +122,17 @@ impl Visit<'_> {
         session::resume(self.app, &self.path.tenant, self.browser.session.as_ref()).await
     }
 
+    /// What a consent page showed, in short: what is approved later must be the same, whatever an operator changed since
+    /// and whoever signed in meanwhile in another window. The session's cookie is in it, so nobody else can make one.
+    pub fn digest(&self, client: &Client, authorized: &Authorized, session: &Session) -> String {
+        let cookie = self.browser.session.as_ref().map_or("", |cookie| cookie.expose());
+        let mut text = format!("{cookie} {} {}", session.user.id, client.oid);
+        for consent in decision::asked(authorized) {
+            text.push_str(&format!(" {} {}", consent.resource, consent.value));
+        }
+        URL_SAFE_NO_PAD.encode(sha256(text.as_bytes()))
+    }
+
     /// Takes an authorization request one step further: a page, or its answer.
     ///
     /// # Errors
@@ -180,7 +193,9 @@ impl Visit<'_> {
         match (step, answer) {
             (Step::SelectAccount, _) => self.ask_for_account(request, form, &session),
             (_, Answer::Deny) => Err(reason::CONSENT_DENIED.into()),
-            (Step::Consent, Answer::Approve(seen)) if seen == digest(request, &session) => {
+            (Step::Consent, Answer::Approve(seen))
+                if seen == self.digest(&request.client, &request.authorized, &session) =>
+            {
                 let consents = decision::asked(&request.authorized);
                 self.issue(request, form, (&session, &consents)).await
             }
@@ -305,7 +320,7 @@ impl Visit<'_> {
             unverified: !decision::is_known_again(&request.client, request.redirect.uri()),
             action: self.at("/consent"),
             csrf: self.browser.form_token(),
-            then: format!("{}?{}", digest(request, session), form.query_without(&[])),
+            then: format!("{}?{}", self.digest(&request.client, &request.authorized, session), form.query_without(&[])),
             permissions: permissions(&frame.t.consent, &resources, (&asked, remembered)),
             switch: self.switch(form),
             frame,
@@ -368,16 +383,6 @@ fn asks_for_consent(form: &Form) -> bool {
 /// included: some send the person on to a page on the web.
 fn targets(request: Option<&AuthorizationRequest>) -> Vec<String> {
     request.into_iter().flat_map(|request| [request.redirect.uri().to_owned(), "https:".to_owned()]).collect()
-}
-
-/// What a consent page showed, in short: what is approved later must be the same, whatever an operator changed since
-/// and whoever signed in meanwhile in another window.
-fn digest(request: &AuthorizationRequest, session: &Session) -> String {
-    let mut text = format!("{} {}", session.user.id, request.client.oid);
-    for consent in decision::asked(&request.authorized) {
-        text.push_str(&format!(" {} {}", consent.resource, consent.value));
-    }
-    URL_SAFE_NO_PAD.encode(sha256(text.as_bytes()))
 }
 
 /// What is asked for, in words, by resource.

@@ -26,7 +26,7 @@ def check(folder, *, tls):
         done = subprocess.run(
             ["node", starter.ROOT / "tests/interop" / folder / "check.mjs"],
             env=environment,
-            input=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
             timeout=SECONDS,
         )
         if done.returncode:

@@ -41,7 +41,7 @@ class Person:
         command = ["node", ROOT / "tests/interop/person.mjs"]
         environment = {**os.environ, "GRANTOR_PERSON": json.dumps(told)}
         self._at_work.append(
-            subprocess.Popen(command, env=environment, input=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         )
 
     def _watch(self):
