@@ -470,6 +470,9 @@ async fn what_a_route_requires_may_stand_in_the_path() {
             assert!(status == 200 || reply.json()["error_codes"][0] == code, "{path} {}", reply.text());
         }
     }
+    // And one that stands in the path of the application is none, whatever it looks like.
+    let disguised = format!("/gateway/check/x/gateway/for/{right}/orders?scope=admin");
+    test.check(&disguised, &[("authorization", &bearer(&token))]).await.assert_error(403, "insufficient_scope", 7003);
     // Without one, something was lost on the way.
     for lost in ["/gateway/for//orders", "/gateway/for/&/orders"] {
         test.check(lost, &[("authorization", &bearer(&token))]).await.assert_error(403, "access_denied", 7010);

@@ -80,7 +80,9 @@ impl Requirement {
     /// 403 for a name that is unknown or a value that is empty, wherever the gateway alone wrote it: a requirement that
     /// is misspelt must not let everybody through.
     pub fn of(shown: &Shown<'_>) -> Result<Self, OAuthError> {
-        if let Some((_, rest)) = shown.path.split_once("/gateway/for/") {
+        // What stands behind our own part of the path was written by others, and may look like ours.
+        let stated = shown.path.split_once("/gateway/for/");
+        if let Some((_, rest)) = stated.filter(|(before, _)| !before.contains("/gateway/check")) {
             let required = Self::read(rest.split('/').next().unwrap_or_default(), true)?;
             // It is there to state one; with none, something was lost.
             if required == Self::default() {
