@@ -1,9 +1,11 @@
 //! Opening the database: SQLite inside the process, or PostgreSQL by URL.
 
 use super::StoreError;
+use super::remote::Remote;
+use super::writer::Writer;
 use crate::types::Invalid;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Executor};
 use std::path::{Path, PathBuf};
@@ -19,9 +21,8 @@ fn migrations() -> Migrator {
 }
 
 /// How long a request waits for a connection before it is told that the database is not available.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
-const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// Where the database is.
 #[derive(Clone, PartialEq, Eq)]
@@ -97,8 +98,8 @@ impl std::fmt::Debug for DatabaseUrl {
 /// One body of SQL, two engines: see the `reading!` and `writing!` macros.
 #[derive(Debug, Clone)]
 pub(super) enum Db {
-    Sqlite { read: SqlitePool, write: SqlitePool },
-    Postgres(PgPool),
+    Sqlite { read: SqlitePool, write: Writer },
+    Postgres(Remote),
 }
 
 /// The database, behind one method per unit of work.
@@ -147,23 +148,25 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(ACQUIRE_TIMEOUT);
+        // A connection to a file does not go away, so it is not asked whether it is still there before each use.
         let pool = |connections| {
             let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
-            // A commit that fails for want of disk leaves a connection that believes to be in a transaction for ever.
-            pool.after_release(|connection, _| {
-                Box::pin(async move {
-                    connection.ping().await?;
-                    Ok(!connection.is_in_transaction())
-                })
-            })
+            pool.test_before_acquire(false)
         };
-        let write = pool(1).connect_with(options.clone()).await?;
+        // A commit that fails for want of disk leaves a connection that believes to be in a transaction for ever.
+        let writer = pool(1).after_release(|connection, _| {
+            Box::pin(async move {
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        });
+        let write = writer.connect_with(options.clone()).await?;
         let others = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name <> '_sqlx_migrations' AND NOT EXISTS \
                       (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'revisions') LIMIT 1";
         refuse_others(write.fetch_all(sqlx::raw_sql(others)).await?.len())?;
         migrations().run(&write).await.map_err(migration)?;
         let read = pool(SQLITE_READERS).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { db: Db::Sqlite { read, write } })
+        Ok(Self { db: Db::Sqlite { read, write: Writer::new(write) } })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
@@ -184,17 +187,7 @@ impl Store {
         let unhurried = PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
         migrations().run(&unhurried).await.map_err(migration)?;
         unhurried.close().await;
-        let pool = PgPoolOptions::new()
-            .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    connection.execute("SET statement_timeout = '5s'").await?;
-                    connection.execute("SET lock_timeout = '3s'").await.map(drop)
-                })
-            })
-            .connect_lazy_with(options);
-        Ok(Self { db: Db::Postgres(pool) })
+        Ok(Self { db: Db::Postgres(Remote::new(options)) })
     }
 
     /// Asks the database for one row, for readiness.
@@ -213,7 +206,7 @@ impl Store {
                 read.close().await;
                 write.close().await;
             }
-            Db::Postgres(pool) => pool.close().await,
+            Db::Postgres(remote) => remote.close().await,
         }
     }
 }
@@ -254,9 +247,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&DatabaseUrl::Sqlite(folder.path().join("grantor.db"))).await.unwrap();
         let Db::Sqlite { write, .. } = &store.db else { unreachable!("opened as SQLite") };
-        let mut transaction = write.begin_with("BEGIN IMMEDIATE").await.unwrap();
-        transaction.execute("ROLLBACK").await.unwrap();
-        transaction.commit().await.expect_err("there is no transaction to commit");
+        let mut turn = write.turn().await.unwrap();
+        let mut unit = turn.unit().await.unwrap();
+        unit.execute("ROLLBACK").await.unwrap();
+        unit.commit().await.expect_err("there is no transaction to commit");
+        turn.commit().await.expect_err("and nothing was committed");
         for _ in 0..3 {
             store.purge_changes(0).await.unwrap();
         }

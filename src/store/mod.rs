@@ -4,6 +4,7 @@
 //! by administrators answer with [`AdminError`], which tells a refusal (the person can mend it) from a failure.
 
 mod db;
+mod remote;
 
 pub mod cache;
 pub mod changes;
@@ -29,11 +30,12 @@ pub mod sessions;
 pub mod status;
 pub mod tenants;
 pub mod users;
+mod writer;
 
 pub use db::{DatabaseUrl, Engine, Store};
 
 /// A failure of the database. Never the requester's fault, so never an OAuth 4xx.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Away, overloaded, full or locked: the same request may succeed later.
     #[error("the database is not available: {0}")]
@@ -132,8 +134,8 @@ macro_rules! reading {
                 let $conn = &mut *pooled;
                 $body
             }
-            $crate::store::db::Db::Postgres(pool) => {
-                let mut pooled = pool.acquire().await?;
+            $crate::store::db::Db::Postgres(remote) => {
+                let mut pooled = remote.acquire().await?;
                 let $conn = &mut *pooled;
                 $body
             }
@@ -142,19 +144,21 @@ macro_rules! reading {
 }
 
 /// Runs one body in a transaction that may write, and commits it. Leaving the body early rolls everything back.
-/// SQLite takes its write lock at once, so that no reader has to be upgraded half-way.
 macro_rules! writing {
     ($store:expr, $tx:ident => $body:expr) => {
         match &$store.db {
             $crate::store::db::Db::Sqlite { write, .. } => {
-                let mut transaction = write.begin_with("BEGIN IMMEDIATE").await?;
-                let $tx = &mut *transaction;
+                let mut turn = write.turn().await?;
+                let mut unit = turn.unit().await?;
+                let $tx = &mut *unit;
                 let answer = $body;
-                transaction.commit().await?;
+                unit.commit().await?;
+                turn.commit().await?;
                 answer
             }
-            $crate::store::db::Db::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
+            $crate::store::db::Db::Postgres(remote) => {
+                let mut pooled = remote.acquire().await?;
+                let mut transaction = sqlx::Connection::begin(&mut *pooled).await?;
                 let $tx = &mut *transaction;
                 let answer = $body;
                 transaction.commit().await?;

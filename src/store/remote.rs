@@ -1,0 +1,133 @@
+//! PostgreSQL's connections, and what to do while it does not answer: one request at a time finds out whether it is
+//! back, the others are told at once that it is away.
+
+use super::StoreError;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, Postgres};
+use sqlx::{Connection, Executor};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const CONNECTIONS: u32 = 16;
+
+/// How long a request waits for a connection before it is told that the database is not available.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Between two attempts to reach a database that is away.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// A connection that was idle for longer is asked whether it is still there before it is used.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// A PostgreSQL server.
+#[derive(Debug, Clone)]
+pub(super) struct Remote {
+    pool: PgPool,
+    breaker: Arc<Breaker>,
+}
+
+impl Remote {
+    /// Connects when a connection is needed.
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("SET statement_timeout = '5s'").await?;
+                    connection.execute("SET lock_timeout = '3s'").await.map(drop)
+                })
+            })
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for > TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(options);
+        Self { pool, breaker: Arc::new(Breaker::new()) }
+    }
+
+    /// A connection.
+    ///
+    /// # Errors
+    /// The database is away, or all connections are in use for too long.
+    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        if !self.breaker.lets_try() {
+            return Err(StoreError::Unavailable("PostgreSQL did not answer a moment ago".into()));
+        }
+        let acquired = self.pool.acquire().await;
+        // With every connection at work the database is busy, not away.
+        let busy = self.pool.size() >= CONNECTIONS;
+        self.breaker.learn(acquired.is_ok() || busy);
+        Ok(acquired?)
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Lets one attempt through now and then after one failed.
+#[derive(Debug)]
+struct Breaker {
+    since: Instant,
+    // Milliseconds from `since`; 0 while the database answers.
+    again_at: AtomicU64,
+}
+
+impl Breaker {
+    fn new() -> Self {
+        Self { since: Instant::now(), again_at: AtomicU64::new(0) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn next(&self) -> u64 {
+        self.now() + u64::try_from(AGAIN.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn lets_try(&self) -> bool {
+        let again_at = self.again_at.load(Ordering::Relaxed);
+        if again_at == 0 {
+            return true;
+        }
+        // Whoever moves the time on has the attempt.
+        self.now() >= again_at
+            && self.again_at.compare_exchange(again_at, self.next(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    fn learn(&self, answers: bool) {
+        let again_at = if answers { 0 } else { self.next() };
+        if answers && self.again_at.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        self.again_at.store(again_at, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_failure_one_attempt_at_a_time_is_let_through_and_success_lets_all_through() {
+        let breaker = Breaker::new();
+        assert!(breaker.lets_try() && breaker.lets_try());
+        breaker.learn(false);
+        assert!(!breaker.lets_try());
+        breaker.again_at.store(1, Ordering::Relaxed);
+        while breaker.now() < 1 {
+            std::hint::spin_loop();
+        }
+        assert!(breaker.lets_try() && !breaker.lets_try());
+        breaker.learn(true);
+        assert!(breaker.lets_try() && breaker.lets_try());
+    }
+}
