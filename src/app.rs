@@ -7,9 +7,13 @@ use crate::keys::rotation::{Keysmith, RotationError};
 use crate::keys::seal::Kek;
 use crate::keys::{self, KeyError, KeyRing};
 use crate::store::cache::{Applied, Cached, Directory};
+use crate::store::clients::Client;
 use crate::store::leases::StatusLeases;
+use crate::store::members::Membership;
+use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
 use crate::store::{AdminError, Store, StoreError};
+use crate::telemetry;
 use crate::types::alg::Alg;
 use crate::types::clock::{Clock, UnixTime};
 use crate::types::id::{ClientOid, ResourceId, SecretId, StatusListId, TenantId};
@@ -17,7 +21,9 @@ use crate::types::name::TenantName;
 use crate::types::random::Random;
 use crate::types::secret::Fingerprints;
 use crate::types::status::PublishedList;
+use crate::types::template::Template;
 use crate::types::uri::PublicUrl;
+use metrics::Counter;
 use moka::sync::Cache;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -33,6 +39,9 @@ pub const KEK_VARIABLE: &str = "GRANTOR_KEY_ENCRYPTION_KEY";
 
 const TENANTS: u64 = 10_000;
 const REMEMBERED: u64 = 20_000;
+
+/// Bytes for decisions in memory.
+const DECISIONS: u64 = 8 << 20;
 
 /// Why the application cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +128,51 @@ pub struct Logins {
     pub known: Cache<(TenantId, String, IpAddr), ()>,
 }
 
+/// What a decision was made from. Memory holds each of them once, so the same things are at the same place.
+pub struct Decided {
+    /// The client.
+    pub client: Arc<Client>,
+    /// The tenant's resources.
+    pub resources: Arc<Vec<Resource>>,
+    /// The client's groups.
+    pub membership: Arc<(u64, Membership)>,
+}
+
+impl Decided {
+    /// True while all of it is what it was.
+    pub fn is(
+        &self,
+        client: &Arc<Client>,
+        resources: &Arc<Vec<Resource>>,
+        membership: &Arc<(u64, Membership)>,
+    ) -> bool {
+        Arc::ptr_eq(&self.client, client)
+            && Arc::ptr_eq(&self.resources, resources)
+            && Arc::ptr_eq(&self.membership, membership)
+    }
+}
+
+/// What a client gets for one request, but for what differs from token to token.
+pub struct Decision {
+    /// What it was decided from.
+    pub from: Decided,
+    /// The audience.
+    pub resource: ResourceId,
+    /// The claims.
+    pub template: Template,
+    /// What signs.
+    pub alg: Alg,
+    /// Seconds that a token lives.
+    pub lifetime: i64,
+    /// The `scope` of the answer.
+    pub scope: String,
+    /// The number of groups, when they are too many for the token.
+    pub overage: Option<usize>,
+}
+
+/// A client, and the `scope` and `resource` parameters that it sends.
+pub type DecisionKey = (ClientOid, String, Vec<String>);
+
 /// Everything a request needs.
 pub struct App {
     /// Settled configuration.
@@ -133,8 +187,12 @@ pub struct App {
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
+    /// What clients get for what they ask, as it was decided lately.
+    pub decisions: Cache<DecisionKey, Arc<Decision>>,
     /// Status list indexes in hand.
     pub leases: StatusLeases,
+    /// Tokens issued, for the metrics: at hand, because looking a counter up costs more than counting.
+    pub issued: Counter,
     /// Signed status lists.
     pub published: Cache<StatusListId, Arc<PublishedList>>,
     /// Slow secret checks.
@@ -186,7 +244,16 @@ impl App {
         let app = Arc::new(Self {
             public_url,
             directory: Directory::new(store.clone(), applied.clone()),
+            decisions: Cache::builder()
+                .weigher(|(_, scope, targets): &DecisionKey, decision: &Arc<Decision>| {
+                    let targets: usize = targets.iter().map(String::len).sum();
+                    let size = scope.len() + targets + decision.scope.len() + decision.template.size() + 256;
+                    size.try_into().unwrap_or(u32::MAX)
+                })
+                .max_capacity(DECISIONS)
+                .build(),
             leases: StatusLeases::new(store.clone(), clock.clone(), random.clone()),
+            issued: telemetry::tokens_issued(),
             published: Cache::new(1000),
             slow_secrets: SlowSecrets {
                 fingerprints: Fingerprints::new(&random),
@@ -258,7 +325,7 @@ impl App {
     /// # Errors
     /// The database does not answer, or a key cannot be opened.
     pub async fn key_ring(&self, tenant: TenantId) -> Result<Arc<KeyRing>, OAuthError> {
-        let load = async {
+        let load = || async {
             let kek = self.kek()?;
             let stored = self.store.list_keys(tenant, self.clock.now()).await?;
             Ok::<_, OAuthError>(Some(KeyRing::open(tenant, &stored, kek)?))

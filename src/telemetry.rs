@@ -60,3 +60,47 @@ pub fn metrics() -> &'static PrometheusHandle {
         handle
     })
 }
+
+/// The counter of tokens that were issued.
+pub fn tokens_issued() -> metrics::Counter {
+    metrics();
+    metrics::counter!("grantor_token_requests_total", "outcome" => "issued")
+}
+
+/// Counters of responses by class of their status, at hand: looking one up by name costs more than counting.
+#[derive(Clone)]
+pub struct Responses([metrics::Counter; 4]);
+
+impl Responses {
+    /// Registered with the process' metrics.
+    pub fn new() -> Self {
+        metrics();
+        Self(
+            ["2xx", "3xx", "4xx", "5xx"]
+                .map(|class| metrics::counter!("grantor_http_responses_total", "class" => class)),
+        )
+    }
+
+    /// Counts one.
+    pub fn count(&self, status: u16) {
+        let class = match status {
+            200..300 => 0,
+            300..400 => 1,
+            400..500 => 2,
+            _ => 3,
+        };
+        self.0[class].increment(1);
+    }
+}
+
+impl Default for Responses {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Responses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Responses")
+    }
+}

@@ -24,6 +24,7 @@ mod grant_growth; // thirty days of refreshing and sweeping: the tables stay sma
 mod grant_races; // redeeming, refreshing and every end of an authorization at once
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
 mod guard; // `grantor guard` before a server that comes and goes
+mod hot_path; // client credentials with a JWT: no statement, no row, and what is remembered of a decision
 mod house; // who may import whom, and how a file of ours looks
 mod instance_discovery; // what MSAL asks before it fetches a metadata document
 mod keys; // rotation, and private keys at rest

@@ -54,6 +54,11 @@ impl AuthenticatedClient {
         &self.client
     }
 
+    /// The client as it is kept in memory.
+    pub fn shared(&self) -> &Arc<Client> {
+        &self.client
+    }
+
     /// True when it proved who it is; false for a public client (RFC 6749 §2.2: an id alone proves nothing).
     pub fn is_proven(&self) -> bool {
         self.proven

@@ -27,7 +27,7 @@ pub(super) async fn check(
         client.secrets.iter().partition(|secret| matches!(secret.hash, SecretHash::Argon2id(_)));
     let mut matched = fast.into_iter().find(|secret| readings.iter().any(|reading| secret.hash.verify(reading)));
     if matched.is_none() && !slow.is_empty() {
-        matched = check_slow(app, (tenant, client, peer), &slow, readings).await?;
+        matched = Box::pin(check_slow(app, (tenant, client, peer), &slow, readings)).await?;
     }
     let Some(secret) = matched else { return Err(reason::CREDENTIALS_WRONG.into()) };
     if !secret.is_live(now) {

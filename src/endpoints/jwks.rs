@@ -1,9 +1,11 @@
 //! The JSON Web Key Set (RFC 7517 §5).
 
+use super::Repeatable;
 use crate::app::App;
 use crate::error::OAuthError;
 use crate::extract::tenant::TenantPath;
 use crate::keys::JWKS_MAX_AGE;
+use axum::Extension;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
@@ -19,5 +21,9 @@ use std::sync::Arc;
 pub async fn get(State(app): State<Arc<App>>, path: TenantPath) -> Result<impl IntoResponse, OAuthError> {
     let ring = app.key_ring(path.tenant.id).await?;
     let keys: Vec<_> = ring.published(app.clock.now()).map(|key| &key.jwk).collect();
-    Ok(([(CACHE_CONTROL, format!("public, max-age={JWKS_MAX_AGE}"))], Json(json!({ "keys": keys }))))
+    Ok((
+        Extension(Repeatable),
+        [(CACHE_CONTROL, format!("public, max-age={JWKS_MAX_AGE}"))],
+        Json(json!({ "keys": keys })),
+    ))
 }

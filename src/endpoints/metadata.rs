@@ -1,11 +1,13 @@
 //! Authorization server metadata (RFC 8414) and OpenID Connect Discovery: one document at every address.
 
+use super::Repeatable;
 use crate::app::App;
 use crate::authorization::{PROMPTS, ResponseMode};
 use crate::client_auth::METHODS;
 use crate::extract::tenant::TenantPath;
 use crate::grants::GRANTS;
 use crate::tokens::claims::ACR;
+use axum::Extension;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
@@ -76,5 +78,5 @@ pub(super) fn document(app: &App, path: &TenantPath, entrance: &str) -> impl Int
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
     });
-    ([(CACHE_CONTROL, "public, max-age=300")], Json(document))
+    (Extension(Repeatable), [(CACHE_CONTROL, "public, max-age=300")], Json(document))
 }

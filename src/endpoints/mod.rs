@@ -15,3 +15,8 @@ pub mod revoke;
 pub mod status_list;
 pub mod token;
 pub mod userinfo;
+
+/// Marks the response to a GET that is the same for everybody who asks within the same second, as long as nothing in the
+/// directory changes. An extension of the response.
+#[derive(Debug, Clone, Copy)]
+pub struct Repeatable;

@@ -1,9 +1,11 @@
 //! Status list tokens (draft-ietf-oauth-status-list §8).
 
+use super::Repeatable;
 use crate::app::App;
 use crate::error::{OAuthError, reason};
 use crate::extract::tenant::TenantPath;
 use crate::tokens::status;
+use axum::Extension;
 use axum::extract::{RawPathParams, State};
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
@@ -28,5 +30,5 @@ pub async fn get(
         // §8.1: readers in browsers may fetch it.
         (ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned()),
     ];
-    Ok((headers, list.jwt.clone()))
+    Ok((Extension(Repeatable), headers, list.jwt.clone()))
 }

@@ -21,11 +21,16 @@ pub async fn post(
 ) -> Result<Json<TokenAnswer>, OAuthError> {
     let mut answer = exchange(&app, &path, &posted).await;
     // A refusal is only as good as what it rests on: with the database away it would be a guess.
-    if answer.as_ref().is_err_and(OAuthError::rests_on_directory) && app.catch_up().await? {
-        answer = exchange(&app, &path, &posted).await;
+    if answer.as_ref().is_err_and(OAuthError::rests_on_directory) {
+        answer =
+            Box::pin(async { if app.catch_up().await? { exchange(&app, &path, &posted).await } else { answer } }).await;
     }
-    let outcome = answer.as_ref().map_or_else(|error| error.reason().error, |_| "issued");
-    metrics::counter!("grantor_token_requests_total", "outcome" => outcome).increment(1);
+    match &answer {
+        Ok(_) => app.issued.increment(1),
+        Err(error) => {
+            metrics::counter!("grantor_token_requests_total", "outcome" => error.reason().error).increment(1);
+        }
+    }
     answer.map(Json)
 }
 

@@ -1,25 +1,27 @@
 //! The routes of `grantor guard`: the same paths and answers as the server's gateway check.
 
-use super::layers::{self, Finish};
+use super::front::Front;
+use super::layers::Finish;
 use crate::endpoints::gateway::{allowed, for_gateways, headers_of};
 use crate::error::{OAuthError, reason};
 use crate::extract::json::PostedJson;
 use crate::gateway::{self, Shown};
 use crate::guard::Guard;
+use crate::telemetry::Responses;
 use crate::types::clock::Clock;
 use crate::types::random::Random;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use std::sync::Arc;
 
 /// The whole service.
-pub fn router(guard: Arc<Guard>, clock: Clock, random: Random) -> Router {
-    let finish = Finish { clock, random, strict_transport: false, trusted_proxies: Arc::new([]) };
-    Router::new()
+pub fn router(guard: Arc<Guard>, clock: Clock, random: Random) -> Front {
+    let responses = Responses::new();
+    let finish = Finish { clock, random, strict_transport: false, trusted_proxies: Arc::new([]), responses };
+    let router = Router::new()
         .route("/gateway/check", any(check))
         .route("/gateway/check/", any(check))
         .route("/gateway/check/{*rest}", any(check))
@@ -30,8 +32,8 @@ pub fn router(guard: Arc<Guard>, clock: Clock, random: Random) -> Router {
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .fallback(nothing_here)
-        .layer(middleware::from_fn_with_state(finish, layers::finish))
-        .with_state(guard)
+        .with_state(guard);
+    Front::new(router, finish)
 }
 
 /// Gateways know no 404: an address that is wrong lets nothing through.

@@ -4,21 +4,24 @@ use crate::error::{OAuthError, Rendering, reason};
 use crate::extract::peer::Peer;
 use crate::pages::error::ErrorPage;
 use crate::pages::layout::Frame;
+use crate::telemetry::Responses;
 use crate::types::clock::{Clock, format_time};
 use crate::types::network::Network;
 use crate::types::random::Random;
+use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderName, PRAGMA, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tower::Service;
+use uuid::Uuid;
 
 /// The longest a request may take.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -27,7 +30,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const CLIENT_REQUEST_ID: &str = "client-request-id";
 
-/// What the outermost layer works with.
+/// What every response is finished with.
 #[derive(Debug, Clone)]
 pub struct Finish {
     /// Time.
@@ -38,46 +41,96 @@ pub struct Finish {
     pub strict_transport: bool,
     /// Proxies whose word is taken for where a request comes from.
     pub trusted_proxies: Arc<[Network]>,
+    /// Responses by class.
+    pub responses: Responses,
 }
 
-/// The outermost layer.
-pub async fn finish(State(with): State<Finish>, mut request: Request, next: Next) -> Response {
+impl Finish {
+    /// Counts a response.
+    pub fn count(&self, status: StatusCode) {
+        self.responses.count(status.as_u16());
+    }
+
+    /// Gives a response an identifier of its own.
+    pub fn identify(&self, response: &mut Response) -> Uuid {
+        let trace_id = self.random.uuid_v4();
+        put_id(response, trace_id);
+        trace_id
+    }
+}
+
+fn put_id(response: &mut Response, trace_id: Uuid) {
+    let id = HeaderValue::from_str(trace_id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+    response.headers_mut().extend(id.ok().map(|id| (REQUEST_ID, id)));
+}
+
+/// Has a request answered and finishes the response.
+pub async fn finish(with: &Finish, mut request: Request, mut router: Router) -> Response {
     if let Some(peer) = behind_proxies(&with.trusted_proxies, &request) {
         request.extensions_mut().insert(peer);
     }
-    let trace_id = with.random.uuid_v4().to_string();
-    let correlation_id = correlation_id(&request).unwrap_or_else(|| trace_id.clone());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
-        Ok(response) => response,
+    let trace_id = with.random.uuid_v4();
+    // Kept for an error, and cheap to keep.
+    let about = About {
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+        named: request.headers().get(CLIENT_REQUEST_ID).cloned(),
+        trace_id,
+    };
+    let mut response = match tokio::time::timeout(REQUEST_TIME, router.call(request)).await {
+        Ok(Ok(response)) => response,
         Err(_) => OAuthError::from(reason::OVERLOADED).because("the request took too long").into_response(),
     };
     if let Some(error) = response.extensions_mut().remove::<Arc<OAuthError>>() {
-        let status = response.status();
-        log(&error, status, &trace_id, format_args!("{method} {path}"));
+        let (trace_id, path) = (trace_id.to_string(), about.uri.path());
+        log(&error, response.status(), &trace_id, format_args!("{} {path}", about.method));
         match response.extensions_mut().remove::<Rendering>() {
             Some(Rendering::Sent) => {}
-            Some(Rendering::Page) => show(&with, &mut response, &error, &trace_id),
+            Some(Rendering::Page) => show(with, &mut response, &error, &trace_id),
             None => {
-                *response.body_mut() = Body::from(body(&with, &error, &trace_id, &correlation_id));
+                *response.body_mut() = Body::from(body(with, &error, &trace_id, &about.correlation_id()));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             }
         }
     }
-    let class = match response.status().as_u16() {
-        200..300 => "2xx",
-        300..400 => "3xx",
-        400..500 => "4xx",
-        _ => "5xx",
-    };
-    metrics::counter!("grantor_http_responses_total", "class" => class).increment(1);
-    put_headers(&with, &mut response, &trace_id);
+    with.count(response.status());
+    put_headers(with, &mut response);
+    put_id(&mut response, trace_id);
     response
+}
+
+/// What the error of a request is told with.
+struct About {
+    method: Method,
+    uri: Uri,
+    named: Option<HeaderValue>,
+    trace_id: Uuid,
+}
+
+impl About {
+    /// MSAL sends an identifier of its own, in a header or in the query; it is given back so that both logs can be
+    /// joined.
+    fn correlation_id(&self) -> String {
+        let header = self.named.as_ref().and_then(|value| value.to_str().ok());
+        let query = || {
+            self.uri
+                .query()
+                .into_iter()
+                .flat_map(|query| query.split('&'))
+                .find_map(|pair| pair.strip_prefix(CLIENT_REQUEST_ID).and_then(|rest| rest.strip_prefix('=')))
+        };
+        let fine =
+            |id: &&str| (1..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        header.or_else(query).filter(fine).map_or_else(|| self.trace_id.to_string(), str::to_owned)
+    }
 }
 
 /// Where a request comes from that a proxy of ours brings: the last address that no proxy of ours has. What stands before
 /// it in the header was written by others.
 fn behind_proxies(proxies: &[Network], request: &Request) -> Option<Peer> {
+    if proxies.is_empty() {
+        return None;
+    }
     let ours = |address: IpAddr| proxies.iter().any(|network| network.contains(address));
     let peer = request.extensions().get::<Peer>().filter(|peer| ours(peer.0))?;
     let headers = request.headers().get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
@@ -158,24 +211,8 @@ fn log(error: &OAuthError, status: StatusCode, trace_id: &str, request: std::fmt
     }
 }
 
-/// MSAL sends an identifier of its own, in a header or in the query; it is given back so that both logs can be joined.
-fn correlation_id(request: &Request) -> Option<String> {
-    let header = request.headers().get(CLIENT_REQUEST_ID).and_then(|value| value.to_str().ok());
-    let query = || {
-        request
-            .uri()
-            .query()
-            .into_iter()
-            .flat_map(|query| query.split('&'))
-            .find_map(|pair| pair.strip_prefix(CLIENT_REQUEST_ID).and_then(|rest| rest.strip_prefix('=')))
-    };
-    let fine = |id: &&str| (1..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    header.or_else(query).filter(fine).map(str::to_owned)
-}
-
-fn put_headers(with: &Finish, response: &mut Response, trace_id: &str) {
+fn put_headers(with: &Finish, response: &mut Response) {
     let headers = response.headers_mut();
-    headers.extend(HeaderValue::from_str(trace_id).ok().map(|id| (REQUEST_ID, id)));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     // RFC 6749 §5.1: nothing is stored unless an endpoint says for how long.

@@ -1,7 +1,7 @@
 //! TCP and TLS, bounded connections, a graceful stop.
 
+use super::front::Front;
 use crate::extract::peer::Peer;
-use axum::Router;
 use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -44,7 +44,7 @@ pub struct Listener {
 
 impl Listener {
     /// Serves until `stop` is ready, then lets running requests finish.
-    pub async fn serve(self, router: Router, stop: impl Future<Output = ()>) {
+    pub async fn serve(self, front: Front, stop: impl Future<Output = ()>) {
         let Self { tcp, tls, connections } = self;
         let tls = tls.map(TlsAcceptor::from);
         let places = Arc::new(Semaphore::new(connections));
@@ -62,7 +62,7 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection = Connection { router: router.clone(), peer, watcher: graceful.watcher(), place };
+                    let connection = Connection { front: front.clone(), peer, watcher: graceful.watcher(), place };
                     tokio::spawn(connection.run(stream, tls.clone()));
                 }
                 Err(error) => {
@@ -80,7 +80,7 @@ impl Listener {
 }
 
 struct Connection {
-    router: Router,
+    front: Front,
     peer: SocketAddr,
     watcher: hyper_util::server::graceful::Watcher,
     place: OwnedSemaphorePermit,
@@ -101,7 +101,7 @@ impl Connection {
 
     async fn talk(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let peer = Peer(self.peer.ip());
-        let service = self.router.map_request(move |mut request: Request<Incoming>| {
+        let service = self.front.map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
             request.map(Body::new)
         });

@@ -1,6 +1,7 @@
 //! The outside wall: routes, layers, listening.
 
 mod cors;
+pub mod front;
 pub mod guard;
 pub mod layers;
 pub mod listen;

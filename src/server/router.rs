@@ -1,6 +1,7 @@
 //! Every path in one table.
 
-use super::cors;
+use super::cors::Share;
+use super::front::Front;
 use super::layers::{self, Finish};
 use crate::app::App;
 use crate::endpoints::{
@@ -9,6 +10,7 @@ use crate::endpoints::{
 };
 use crate::error::{OAuthError, reason};
 use crate::pages::{account, consent, device, group, home, login, logout};
+use crate::telemetry::Responses;
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
@@ -83,7 +85,7 @@ const TENANT_PATHS: &[Row] = &[
 const INSERTED_PATHS: &[&str] = &["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
 
 /// The whole service.
-pub fn router(app: Arc<App>) -> Router {
+pub fn router(app: Arc<App>) -> Front {
     let mut router = Router::new();
     for (path, route) in ROOT_PATHS {
         router = router.route(path, route(&app));
@@ -109,8 +111,10 @@ pub fn router(app: Arc<App>) -> Router {
         // Not for loopback names: a browser would remember it for everything else that runs there.
         strict_transport: app.public_url.is_https() && !app.public_url.is_loopback(),
         trusted_proxies: app.config.trusted_proxies.clone().into(),
+        responses: Responses::new(),
     };
-    router.fallback(nothing_here).layer(middleware::from_fn_with_state(finish, layers::finish)).with_state(app)
+    let applied = app.directory.applied().clone();
+    Front::new(router.fallback(nothing_here).with_state(app), finish).repeating(applied)
 }
 
 fn authorization_endpoint(_: &Arc<App>) -> MethodRouter<Arc<App>> {
@@ -123,7 +127,7 @@ fn token_endpoint(app: &Arc<App>) -> MethodRouter<Arc<App>> {
 
 /// A route that web pages of registered origins may call.
 fn shared(app: &Arc<App>, route: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
-    route.layer(middleware::from_fn_with_state(app.clone(), cors::share))
+    route.layer(Share(app.clone()))
 }
 
 /// The metadata document of an account.

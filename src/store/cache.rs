@@ -54,8 +54,11 @@ impl Applied {
         self.seen.store(Arc::new(Instant::now()));
     }
 
-    // With the log out of reach for long, memory may hold a client that was disabled since.
-    fn check(&self) -> Result<(), StoreError> {
+    /// With the log out of reach for long, memory may hold a client that was disabled since.
+    ///
+    /// # Errors
+    /// Memory cannot be trusted any more.
+    pub fn check(&self) -> Result<(), StoreError> {
         if self.seen.load().elapsed() > self.max_age {
             return Err(StoreError::Unavailable("the log of changes could not be read for too long".into()));
         }
@@ -83,7 +86,7 @@ where
     ///
     /// # Errors
     /// The load failed, or memory can no longer be trusted.
-    pub async fn get<F, E>(&self, key: &K, load: F) -> Result<Option<Arc<V>>, E>
+    pub async fn get<F, E>(&self, key: &K, load: impl FnOnce() -> F) -> Result<Option<Arc<V>>, E>
     where
         F: Future<Output = Result<Option<V>, E>>,
         E: From<StoreError>,
@@ -92,13 +95,17 @@ where
         if let Some(value) = self.entries.get(key) {
             return Ok(Some(value));
         }
-        let before = self.applied.revision();
-        let Some(value) = load.await?.map(Arc::new) else { return Ok(None) };
-        self.entries.insert(key.clone(), value.clone());
-        if self.applied.revision() != before {
-            self.entries.invalidate(key);
-        }
-        Ok(Some(value))
+        // In a box of its own: what is seldom done must not make every request carry room for it.
+        Box::pin(async {
+            let before = self.applied.revision();
+            let Some(value) = load().await?.map(Arc::new) else { return Ok(None) };
+            self.entries.insert(key.clone(), value.clone());
+            if self.applied.revision() != before {
+                self.entries.invalidate(key);
+            }
+            Ok(Some(value))
+        })
+        .await
     }
 
     /// Forgets one entry.
@@ -151,7 +158,7 @@ impl Directory {
             // What cannot be a name is nobody's; PostgreSQL fails on a query that holds a NUL.
             Err(_) => return Ok(None),
         };
-        self.tenants.get(&key, self.store.find_tenant(&key)).await
+        self.tenants.get(&key, || self.store.find_tenant(&key)).await
     }
 
     /// Every resource of the tenant.
@@ -159,7 +166,7 @@ impl Directory {
     /// # Errors
     /// The database does not answer.
     pub async fn resources(&self, tenant: TenantId) -> Result<Arc<Vec<Resource>>, StoreError> {
-        let load = async { self.store.list_resources(tenant).await.map(Some) };
+        let load = || async { self.store.list_resources(tenant).await.map(Some) };
         Ok(self.resources.get(&tenant, load).await?.unwrap_or_default())
     }
 
@@ -171,7 +178,7 @@ impl Directory {
         if client_id.parse::<ClientId>().is_err() {
             return Ok(None);
         }
-        self.clients.get(&(tenant, client_id.to_owned()), self.store.find_client(tenant, client_id)).await
+        self.clients.get(&(tenant, client_id.to_owned()), || self.store.find_client(tenant, client_id)).await
     }
 
     /// True when a client of the tenant registered the origin.
@@ -179,7 +186,7 @@ impl Directory {
     /// # Errors
     /// The database does not answer.
     pub async fn knows_origin(&self, tenant: TenantId, origin: &str) -> Result<bool, StoreError> {
-        let load = async { self.store.list_origins(tenant).await.map(Some) };
+        let load = || async { self.store.list_origins(tenant).await.map(Some) };
         Ok(self.origins.get(&tenant, load).await?.is_some_and(|origins| origins.contains(origin)))
     }
 
@@ -191,13 +198,13 @@ impl Directory {
         let epoch = self.group_epochs.load().get(&tenant).copied().unwrap_or(0);
         let key = (tenant, member);
         for _ in 0..2 {
-            let load = async { self.store.membership(tenant, member).await.map(|found| Some((epoch, found))) };
+            let load = || async { self.store.membership(tenant, member).await.map(|found| Some((epoch, found))) };
             match self.members.get(&key, load).await? {
                 Some(found) if found.0 == epoch => return Ok(found),
                 _ => self.members.forget(&key),
             }
         }
-        Ok(Arc::new((epoch, self.store.membership(tenant, member).await?)))
+        Ok(Arc::new((epoch, Box::pin(self.store.membership(tenant, member)).await?)))
     }
 
     /// Drops what a change made stale.

@@ -2,7 +2,7 @@
 
 use super::claims::{Login, Stamp, Stamped};
 use super::scopes::Granted;
-use crate::app::App;
+use crate::app::{App, Decided, Decision};
 use crate::error::{OAuthError, reason};
 use crate::store::clients::Client;
 use crate::store::grants::TokenRecord;
@@ -10,13 +10,13 @@ use crate::store::kept_tokens::NewKeptToken;
 use crate::store::members::Membership;
 use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
+use crate::types::alg::Alg;
 use crate::types::clock::UnixTime;
 use crate::types::policy::{ClaimsProfile, TokenFormat};
 use crate::types::secret::{ACCESS_TOKEN_PREFIX, Secret, sha256};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::types::template::{Particulars, Template};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// What a grant decided is to be issued. There is no token without a resource, so none without an audience.
@@ -143,9 +143,7 @@ pub async fn mint_on(app: &App, issuance: Issuance<'_>, terms: Terms) -> Result<
         warn_of_overage(app, client, resource, groups);
     }
     let now = app.clock.now();
-    let expires_at = now + terms.lifetime;
-    let status = app.leases.allocate(tenant.id, expires_at).await?;
-    let record = TokenRecord { jti: app.random.uuid_v4(), status, expires_at };
+    let record = record(app, tenant, now + terms.lifetime).await?;
     let opaque = (terms.format == TokenFormat::Opaque).then(|| Secret::generate(ACCESS_TOKEN_PREFIX, &app.random));
     if opaque.is_some() || terms.by_operator {
         let kept = NewKeptToken {
@@ -162,34 +160,83 @@ pub async fn mint_on(app: &App, issuance: Issuance<'_>, terms: Terms) -> Result<
     let access_token = match opaque {
         Some(token) => token.expose().to_owned(),
         None => {
-            let payload = payload((&app.issuer(tenant), resource), stamped, record, now);
-            let payload =
-                serde_json::to_vec(&payload).map_err(|error| OAuthError::from(reason::INTERNAL).because(error))?;
-            app.key_ring(tenant.id).await?.signing(resource.settings.alg, now)?.sign_access_token(&payload)?
+            let template = template(&app.issuer(tenant), resource, stamped)?;
+            sign(app, tenant, (&template, resource.settings.alg), (record, now)).await?
         }
     };
     Ok(Minted { access_token, record, expires_in: terms.lifetime, scope: granted.answer })
 }
 
-/// Everything that a token says: what is stamped, and what differs from token to token.
-pub(super) fn payload(
+/// Works out what is the same in every JWT that a client gets for the same request.
+///
+/// # Errors
+/// What [`prepare`] refuses.
+pub fn decide(app: &App, issuance: Issuance<'_>, from: Decided) -> Result<Decision, OAuthError> {
+    let stamped = prepare(app, &issuance)?;
+    let Issuance { tenant, resource, granted, .. } = issuance;
+    let overage = stamped.overage;
+    let template = template(&app.issuer(tenant), resource, stamped)?;
+    let (alg, lifetime) = (resource.settings.alg, resource.settings.lifetime);
+    Ok(Decision { from, resource: resource.id, template, alg, lifetime, scope: granted.answer, overage })
+}
+
+/// Mints a JWT of which everything is decided.
+///
+/// # Errors
+/// The signing key or the database cannot be used.
+pub async fn mint_decided(app: &App, tenant: &Tenant, decision: &Decision) -> Result<TokenAnswer, OAuthError> {
+    if let Some(groups) = decision.overage
+        && let Some(resource) = decision.from.resources.iter().find(|resource| resource.id == decision.resource)
+    {
+        warn_of_overage(app, &decision.from.client, resource, groups);
+    }
+    let now = app.clock.now();
+    let record = record(app, tenant, now + decision.lifetime).await?;
+    let access_token = sign(app, tenant, (&decision.template, decision.alg), (record, now)).await?;
+    let (expires_in, scope) = (decision.lifetime, decision.scope.clone());
+    Ok(Minted { access_token, record, expires_in, scope }.into())
+}
+
+/// The identity of a new token.
+async fn record(app: &App, tenant: &Tenant, expires_at: UnixTime) -> Result<TokenRecord, OAuthError> {
+    let status = app.leases.allocate(tenant.id, expires_at).await?;
+    Ok(TokenRecord { jti: app.random.uuid_v4(), status, expires_at })
+}
+
+async fn sign(
+    app: &App,
+    tenant: &Tenant,
+    what: (&Template, Alg),
+    of: (TokenRecord, UnixTime),
+) -> Result<String, OAuthError> {
+    let (template, alg) = what;
+    let payload = template.payload(particulars(of)).map_err(unwritable)?;
+    Ok(app.key_ring(tenant.id).await?.signing(alg, of.1)?.sign_access_token(&payload)?)
+}
+
+fn template(issuer: &str, resource: &Resource, stamped: Stamped) -> Result<Template, OAuthError> {
+    let claims: Map<String, Value> = stamped.claims.into_iter().map(|claim| (claim.name, claim.value)).collect();
+    let with_uti = resource.settings.claims_profile == ClaimsProfile::Entra;
+    Template::new(&claims, issuer, with_uti).map_err(unwritable)
+}
+
+fn particulars((record, issued_at): (TokenRecord, UnixTime)) -> Particulars {
+    let TokenRecord { jti, status, expires_at } = record;
+    Particulars { jti, status, issued_at, expires_at }
+}
+
+fn unwritable(error: serde_json::Error) -> OAuthError {
+    OAuthError::from(reason::INTERNAL).because(error)
+}
+
+/// Everything that a token says which is no JWT itself.
+pub(super) fn claims(
     about: (&str, &Resource),
     stamped: Stamped,
-    record: TokenRecord,
-    issued_at: UnixTime,
-) -> Map<String, Value> {
-    let (issuer, resource) = about;
-    let TokenRecord { jti, status, expires_at } = record;
-    let mut payload: Map<String, Value> = stamped.claims.into_iter().map(|claim| (claim.name, claim.value)).collect();
-    payload.insert("iat".into(), issued_at.into());
-    payload.insert("exp".into(), expires_at.into());
-    payload.insert("jti".into(), jti.to_string().into());
-    if resource.settings.claims_profile == ClaimsProfile::Entra {
-        payload.insert("uti".into(), URL_SAFE_NO_PAD.encode(jti.as_bytes()).into());
-    }
-    let uri = format!("{issuer}/statuslists/{}", status.list);
-    payload.insert("status".into(), json!({ "status_list": { "idx": status.index, "uri": uri } }));
-    payload
+    of: (TokenRecord, UnixTime),
+) -> Result<Map<String, Value>, OAuthError> {
+    let payload = template(about.0, about.1, stamped)?.payload(particulars(of)).map_err(unwritable)?;
+    serde_json::from_slice(&payload).map_err(unwritable)
 }
 
 /// Nothing is dropped in silence: the token says where the groups are, and the log says that it had to.

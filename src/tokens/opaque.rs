@@ -46,5 +46,5 @@ async fn claims(app: &App, tenant: &Tenant, kept: &KeptToken) -> Result<Option<M
     let granted = Granted { answer: String::new(), values };
     let issuance = Issuance { tenant, client: &client, login, resource, granted, membership };
     let Ok(stamped) = issue::prepare(app, &issuance) else { return Ok(None) };
-    Ok(Some(issue::payload((&app.issuer(tenant), resource), stamped, kept.record, kept.issued_at)))
+    issue::claims((&app.issuer(tenant), resource), stamped, (kept.record, kept.issued_at)).map(Some)
 }

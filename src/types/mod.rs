@@ -17,6 +17,7 @@ pub mod refresh_token;
 pub mod scope;
 pub mod secret;
 pub mod status;
+pub mod template;
 pub mod uri;
 pub mod user_code;
 

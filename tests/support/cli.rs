@@ -270,6 +270,11 @@ impl Server {
         assert!(until(FOLLOWS, seen), "not seen within two seconds: {what}");
     }
 
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
     /// Asks the server to end, and waits for it; answers how it ended, what else it printed, and its log.
     pub fn terminate(mut self) -> (ExitStatus, String, String) {
         assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());

@@ -10,13 +10,13 @@ pub mod grants;
 pub mod people;
 pub mod status;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use grantor::app::App;
 use grantor::config::{Config, Flags, ListenFlags};
+use grantor::server::front::Front;
 use grantor::server::router::router;
 use grantor::store::DatabaseUrl;
 use grantor::store::clients::{Client, ClientParts, NewClient};
@@ -56,7 +56,7 @@ pub const API: &str = "https://api.example.com";
 /// An application over a database of its own.
 pub struct TestApp {
     pub app: Arc<App>,
-    pub router: Router,
+    pub router: Front,
     pub clock: Clock,
     pub database: DatabaseUrl,
     /// Holds the SQLite file and the keys.
