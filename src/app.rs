@@ -7,7 +7,7 @@ use crate::keys::rotation::{Keysmith, RotationError};
 use crate::keys::seal::Kek;
 use crate::keys::{self, KeyError, KeyRing};
 use crate::store::cache::{Applied, Cached, Directory};
-use crate::store::leases::StatusLeases;
+use crate::store::leases::{Joint, StatusLeases};
 use crate::store::tenants::Tenant;
 use crate::store::{AdminError, Store, StoreError};
 use crate::types::alg::Alg;
@@ -148,7 +148,7 @@ pub struct App {
     key_rings: Cached<TenantId, KeyRing>,
     secret_uses: Uses<SecretId>,
     token_uses: Uses<Uuid>,
-    syncing: tokio::sync::Mutex<()>,
+    syncing: Joint,
     stopping: AtomicBool,
 }
 
@@ -186,7 +186,7 @@ impl App {
         let app = Arc::new(Self {
             public_url,
             directory: Directory::new(store.clone(), applied.clone()),
-            leases: StatusLeases::new(store.clone(), clock.clone(), random.clone()),
+            leases: StatusLeases::new(store.clone(), (clock.clone(), random.clone()), config.cache_max_age.get()),
             published: Cache::new(1000),
             slow_secrets: SlowSecrets {
                 fingerprints: Fingerprints::new(&random),
@@ -202,7 +202,7 @@ impl App {
             key_rings: Cached::new(TENANTS, applied),
             secret_uses: Uses(Mutex::default()),
             token_uses: Uses(Mutex::default()),
-            syncing: tokio::sync::Mutex::default(),
+            syncing: Joint::default(),
             stopping: AtomicBool::new(false),
             config,
             store,
@@ -275,12 +275,16 @@ impl App {
         }
     }
 
-    /// Follows the log of changes to its end and drops from memory what became stale.
+    /// Follows the log of changes to its end and drops from memory what became stale. Who asks while a look is under way
+    /// waits for the next one, and shares it with everybody else who does.
     ///
     /// # Errors
     /// The database does not answer; what was not followed is followed the next time.
     pub async fn sync(&self) -> Result<(), StoreError> {
-        let _turn = self.syncing.lock().await;
+        self.syncing.run(|| self.look()).await
+    }
+
+    async fn look(&self) -> Result<(), StoreError> {
         let applied = self.directory.applied();
         loop {
             let from = applied.revision();
