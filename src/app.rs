@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use crate::error::OAuthError;
+use crate::hashing::Hashing;
 use crate::keys::rotation::{Keysmith, RotationError};
 use crate::keys::seal::Kek;
 use crate::keys::{self, KeyError, KeyRing};
@@ -22,7 +23,7 @@ use moka::sync::Cache;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -33,6 +34,9 @@ pub const KEK_VARIABLE: &str = "GRANTOR_KEY_ENCRYPTION_KEY";
 
 const TENANTS: u64 = 10_000;
 const REMEMBERED: u64 = 20_000;
+
+/// Answers that are held back at once.
+const HELD_BACK: usize = 512;
 
 /// Why the application cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -92,10 +96,8 @@ pub struct SlowSecrets {
     pub known: Cache<[u8; 32], ()>,
     /// Wrong secrets per client and address.
     pub failures: Cache<(TenantId, String, IpAddr), Arc<Guesses>>,
-    /// Bounds how many run at once.
-    pub running: Semaphore,
-    /// How many wait for their turn.
-    pub waiting: AtomicU32,
+    /// Makes them.
+    pub hashing: Hashing,
 }
 
 /// What wrong logins are counted by.
@@ -141,6 +143,8 @@ pub struct App {
     pub slow_secrets: SlowSecrets,
     /// Logins of people.
     pub logins: Logins,
+    /// Places for answers that are held back, because there were too many attempts.
+    pub held_back: Semaphore,
     /// Subjects whose groups did not fit into a token, so that each is warned of once in a while.
     pub overage_warned: Cache<(ClientOid, ResourceId), ()>,
     kek: Option<Kek>,
@@ -192,10 +196,10 @@ impl App {
                 fingerprints: Fingerprints::new(&random),
                 known: Cache::new(REMEMBERED),
                 failures: Cache::new(REMEMBERED),
-                running: Semaphore::new(slow_checks()),
-                waiting: AtomicU32::new(0),
+                hashing: Hashing::default(),
             },
             logins: Logins { failures: Cache::new(REMEMBERED), known: Cache::new(REMEMBERED) },
+            held_back: Semaphore::new(HELD_BACK),
             overage_warned: Cache::builder().max_capacity(REMEMBERED).time_to_live(Duration::from_secs(600)).build(),
             kek,
             kek_fits,
@@ -359,9 +363,4 @@ impl App {
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
-}
-
-/// Half of the cores may hash at once: wrong secrets must leave room for right ones.
-fn slow_checks() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
