@@ -153,7 +153,8 @@ pub struct App {
     secret_uses: Uses<SecretId>,
     token_uses: Uses<Uuid>,
     syncing: Joint,
-    stopping: AtomicBool,
+    /// True once the server was asked to stop: it is not ready any more, and still answers.
+    pub stopping: Arc<AtomicBool>,
 }
 
 impl App {
@@ -207,7 +208,7 @@ impl App {
             secret_uses: Uses(Mutex::default()),
             token_uses: Uses(Mutex::default()),
             syncing: Joint::default(),
-            stopping: AtomicBool::new(false),
+            stopping: Arc::default(),
             config,
             store,
             clock,
@@ -352,11 +353,6 @@ impl App {
             written.inspect_err(|_| self.token_uses.keep(&tokens[at..]))?;
         }
         Ok(())
-    }
-
-    /// Says that the server is about to stop, so that balancers send no more.
-    pub fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
     }
 
     /// True once the server is about to stop.

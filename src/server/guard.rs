@@ -15,6 +15,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The whole service.
 pub fn router(guard: Arc<Guard>, clock: Clock, random: Random) -> Router {
@@ -40,7 +41,9 @@ async fn nothing_here() -> OAuthError {
 }
 
 async fn ready(State(guard): State<Arc<Guard>>) -> Response {
-    if guard.is_ready().await {
+    if guard.stopping.load(Ordering::SeqCst) {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response()
+    } else if guard.is_ready().await {
         "ok".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "nothing is known of the server yet").into_response()
