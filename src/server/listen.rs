@@ -73,16 +73,11 @@ impl Listener {
             }
         }
         // Those that the system took already would be reset, with the requests that they brought.
-        let mut late = false;
         while let Ok(Ok(accepted)) = tokio::time::timeout(Duration::ZERO, tcp.accept()).await
             && tokio::time::timeout(LAST_CALL, open(accepted)).await.is_ok()
-        {
-            late = true;
-        }
+        {}
         drop(tcp);
-        if late {
-            tokio::time::sleep(LAST_CALL).await;
-        }
+        tokio::time::sleep(LAST_CALL).await;
         if tokio::time::timeout(bounds.stop, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
