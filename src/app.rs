@@ -3,12 +3,13 @@
 
 use crate::config::Config;
 use crate::error::OAuthError;
+use crate::hashing::Hashing;
 use crate::keys::rotation::{Keysmith, RotationError};
 use crate::keys::seal::Kek;
 use crate::keys::{self, KeyError, KeyRing};
 use crate::store::cache::{Applied, Cached, Directory};
 use crate::store::clients::Client;
-use crate::store::leases::StatusLeases;
+use crate::store::leases::{Joint, StatusLeases};
 use crate::store::members::Membership;
 use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
@@ -28,7 +29,7 @@ use moka::sync::Cache;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -42,6 +43,8 @@ const REMEMBERED: u64 = 20_000;
 
 /// Bytes for decisions in memory.
 const DECISIONS: u64 = 8 << 20;
+/// Answers that are held back at once.
+const HELD_BACK: usize = 512;
 
 /// Why the application cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -101,10 +104,8 @@ pub struct SlowSecrets {
     pub known: Cache<[u8; 32], ()>,
     /// Wrong secrets per client and address.
     pub failures: Cache<(TenantId, String, IpAddr), Arc<Guesses>>,
-    /// Bounds how many run at once.
-    pub running: Semaphore,
-    /// How many wait for their turn.
-    pub waiting: AtomicU32,
+    /// Makes them.
+    pub hashing: Hashing,
 }
 
 /// What wrong logins are counted by.
@@ -199,6 +200,8 @@ pub struct App {
     pub slow_secrets: SlowSecrets,
     /// Logins of people.
     pub logins: Logins,
+    /// Places for answers that are held back, because there were too many attempts.
+    pub held_back: Semaphore,
     /// Subjects whose groups did not fit into a token, so that each is warned of once in a while.
     pub overage_warned: Cache<(ClientOid, ResourceId), ()>,
     kek: Option<Kek>,
@@ -206,8 +209,9 @@ pub struct App {
     key_rings: Cached<TenantId, KeyRing>,
     secret_uses: Uses<SecretId>,
     token_uses: Uses<Uuid>,
-    syncing: tokio::sync::Mutex<()>,
-    stopping: AtomicBool,
+    syncing: Joint,
+    /// True once the server was asked to stop: it is not ready any more, and still answers.
+    pub stopping: Arc<AtomicBool>,
 }
 
 impl App {
@@ -252,25 +256,25 @@ impl App {
                 })
                 .max_capacity(DECISIONS)
                 .build(),
-            leases: StatusLeases::new(store.clone(), clock.clone(), random.clone()),
             issued: telemetry::tokens_issued(),
+            leases: StatusLeases::new(store.clone(), (clock.clone(), random.clone()), config.cache_max_age.get()),
             published: Cache::new(1000),
             slow_secrets: SlowSecrets {
                 fingerprints: Fingerprints::new(&random),
                 known: Cache::new(REMEMBERED),
                 failures: Cache::new(REMEMBERED),
-                running: Semaphore::new(slow_checks()),
-                waiting: AtomicU32::new(0),
+                hashing: Hashing::default(),
             },
             logins: Logins { failures: Cache::new(REMEMBERED), known: Cache::new(REMEMBERED) },
+            held_back: Semaphore::new(HELD_BACK),
             overage_warned: Cache::builder().max_capacity(REMEMBERED).time_to_live(Duration::from_secs(600)).build(),
             kek,
             kek_fits,
             key_rings: Cached::new(TENANTS, applied),
             secret_uses: Uses(Mutex::default()),
             token_uses: Uses(Mutex::default()),
-            syncing: tokio::sync::Mutex::default(),
-            stopping: AtomicBool::new(false),
+            syncing: Joint::default(),
+            stopping: Arc::default(),
             config,
             store,
             clock,
@@ -342,12 +346,16 @@ impl App {
         }
     }
 
-    /// Follows the log of changes to its end and drops from memory what became stale.
+    /// Follows the log of changes to its end and drops from memory what became stale. Who asks while a look is under way
+    /// waits for the next one, and shares it with everybody else who does.
     ///
     /// # Errors
     /// The database does not answer; what was not followed is followed the next time.
     pub async fn sync(&self) -> Result<(), StoreError> {
-        let _turn = self.syncing.lock().await;
+        self.syncing.run(|| self.look()).await
+    }
+
+    async fn look(&self) -> Result<(), StoreError> {
         let applied = self.directory.applied();
         loop {
             let from = applied.revision();
@@ -413,18 +421,8 @@ impl App {
         Ok(())
     }
 
-    /// Says that the server is about to stop, so that balancers send no more.
-    pub fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-    }
-
     /// True once the server is about to stop.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
-}
-
-/// Half of the cores may hash at once: wrong secrets must leave room for right ones.
-fn slow_checks() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }

@@ -8,6 +8,7 @@ use crate::types::uri::PublicUrl;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -68,8 +69,24 @@ struct ServerSection {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     connections: Option<usize>,
+    drain: Option<Drain>,
     #[serde(default)]
     trusted_proxies: Vec<String>,
+}
+
+/// A length of time that may also be nothing.
+#[derive(Debug)]
+struct Drain(Duration);
+
+impl<'de> Deserialize<'de> for Drain {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if matches!(text.as_str(), "0" | "0s") {
+            return Ok(Self(Duration::ZERO));
+        }
+        let seconds: Seconds = text.parse().map_err(serde::de::Error::custom)?;
+        Ok(Self(Duration::from_secs(seconds.get().unsigned_abs())))
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -116,6 +133,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The most connections at once.
     pub connections: usize,
+    /// How long the server goes on answering after it was asked to stop.
+    pub drain: Duration,
     /// Proxies whose `X-Forwarded-For` says where a request comes from.
     pub trusted_proxies: Vec<Network>,
     /// When signing keys change.
@@ -125,6 +144,9 @@ pub struct Config {
     /// How long people stay signed in.
     pub sessions: SessionTimes,
 }
+
+/// Balancers that look every other second have turned away by then.
+pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// Listening address unless told otherwise.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -194,6 +216,7 @@ impl Config {
                 .transpose()?,
             tls,
             connections,
+            drain: file.server.drain.map_or(DRAIN, |drain| drain.0),
             trusted_proxies,
             rotation,
             sessions,

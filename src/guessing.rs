@@ -2,13 +2,14 @@
 
 use crate::app::{App, Guesses};
 use crate::error::{OAuthError, reason};
+use crate::hashing::{NotHashed, Right};
 use crate::types::clock::UnixTime;
 use crate::types::secret::{Secret, SecretHash};
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-/// Slow checks that may wait for their turn; more are told to come back.
-const WAITING: u32 = 64;
+/// How long the answer to one attempt too many is held back.
+pub const HELD_BACK: Duration = Duration::from_millis(250);
 
 /// How many wrong attempts are let pass within which time.
 #[derive(Debug, Clone, Copy)]
@@ -42,38 +43,20 @@ impl Limit {
 ///
 /// # Errors
 /// Too many wait already.
-pub async fn verify_in_turn(
-    app: &App,
-    hashes: Vec<SecretHash>,
-    readings: Vec<Secret>,
-) -> Result<Option<(usize, usize)>, OAuthError> {
-    let memory = &app.slow_secrets;
-    let _place = Place::take(&memory.waiting)?;
-    let internal = |error: String| OAuthError::from(reason::INTERNAL).because(error);
-    let _turn = memory.running.acquire().await.map_err(|error| internal(error.to_string()))?;
-    tokio::task::spawn_blocking(move || {
-        let right = |hash: &SecretHash| readings.iter().position(|reading| hash.verify(reading));
-        hashes.iter().enumerate().find_map(|(at, hash)| right(hash).map(|reading| (at, reading)))
+pub async fn verify_in_turn(app: &App, hashes: Vec<SecretHash>, readings: Vec<Secret>) -> Result<Right, OAuthError> {
+    app.slow_secrets.hashing.check(hashes, readings).await.map_err(|error| {
+        let reason = match error {
+            NotHashed::Full => reason::OVERLOADED,
+            NotHashed::BrokenOff => reason::INTERNAL,
+        };
+        OAuthError::from(reason).because(error)
     })
-    .await
-    .map_err(|error| internal(error.to_string()))
 }
 
-/// A place in the queue, given back when dropped.
-struct Place<'a>(&'a AtomicU32);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicU32) -> Result<Self, OAuthError> {
-        let place = Self(waiting);
-        if waiting.fetch_add(1, Ordering::SeqCst) >= WAITING {
-            return Err(reason::OVERLOADED.into());
-        }
-        Ok(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+/// Waits a moment before somebody is told that there were too many attempts: who waits for the answer before the next
+/// attempt then costs next to nothing. Of very many at once the rest is answered without.
+pub async fn hold_back(app: &App) {
+    if let Ok(_place) = app.held_back.try_acquire() {
+        tokio::time::sleep(HELD_BACK).await;
     }
 }

@@ -6,7 +6,7 @@
 //! Who may import whom, an arrow never turning back (`tests/house.rs` holds it):
 //!
 //! ```text
-//! types <- store <- keys <- config <- error, telemetry <- app <- guessing, gateway <- guard, extract, client_auth, tokens
+//! types <- store <- keys <- config, hashing <- error, telemetry <- app <- guessing, gateway <- guard, extract, client_auth, tokens
 //!       <- grants, login, authorization, sweep <- endpoints, pages <- server <- cli <- main
 //! ```
 
@@ -22,6 +22,7 @@ pub mod gateway;
 pub mod grants;
 pub mod guard;
 pub mod guessing;
+pub mod hashing;
 pub mod keys;
 pub mod login;
 pub mod pages;

@@ -29,7 +29,7 @@ pub async fn run(app: Arc<App>) {
     let mut away = false;
     loop {
         tokio::select! {
-            _ = follow.tick() => match app.sync().await {
+            _ = follow.tick() => match follow_and_top_up(&app).await {
                 Ok(()) if away => {
                     away = false;
                     tracing::info!("the database answers again");
@@ -53,6 +53,12 @@ pub async fn run(app: Arc<App>) {
             }
         }
     }
+}
+
+/// Follows changes, and leases status list indexes ahead.
+async fn follow_and_top_up(app: &App) -> Result<(), StoreError> {
+    app.sync().await?;
+    app.leases.top_up().await
 }
 
 /// Removes expired rows, batch by batch, and rotates keys that are due.

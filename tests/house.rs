@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["types"],
     &["store"],
     &["keys"],
-    &["config"],
+    &["config", "hashing"],
     &["error", "telemetry"],
     &["app"],
     &["guessing", "gateway"],

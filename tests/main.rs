@@ -28,6 +28,7 @@ mod hot_path; // client credentials with a JWT: no statement, no row, and what i
 mod house; // who may import whom, and how a file of ours looks
 mod instance_discovery; // what MSAL asks before it fetches a metadata document
 mod keys; // rotation, and private keys at rest
+mod limits; // slow, silent, greedy and too many peers; how a server stops
 mod log; // what is logged, and what never is
 mod login; // signing in: cookies, sessions, passwords, guessing
 mod opaque_tokens; // RFC 7662 §1.1: access tokens that say nothing themselves

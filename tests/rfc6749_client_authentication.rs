@@ -207,6 +207,37 @@ async fn s2_3_1_wrong_chosen_secrets_are_throttled_and_a_known_right_one_is_stil
     test.request_token(&guess(11), "").await.assert_error(401, "invalid_client", 2002);
 }
 
+#[tokio::test]
+async fn s10_10_who_guessed_too_often_is_answered_late_and_without_a_look_at_the_database() {
+    let (test, _) = TestApp::with_client().await;
+    let client = test.client_with_chosen("chosen", "correct horse battery", &[]).await;
+    let guess = TestClient { secret: "wrong guess".into(), ..client };
+    for _ in 0..10 {
+        test.request_token(&guess, "").await.assert_error(401, "invalid_client", 2002);
+    }
+    test.app.store.close().await;
+    let free = || test.app.held_back.available_permits();
+    let all = free();
+    let asked: Vec<_> = (0..8)
+        .map(|_| {
+            let (test, guess) = (test.over(test.app.clone()), guess.clone());
+            tokio::spawn(async move { test.request_token(&guess, "").await })
+        })
+        .collect();
+    // They are all held back before the first of them is answered.
+    while free() > all - 8 {
+        assert!(!asked[0].is_finished());
+        tokio::task::yield_now().await;
+    }
+    for asked in asked {
+        asked.await.unwrap().assert_error(429, "temporarily_unavailable", 2010);
+    }
+    assert_eq!(free(), all);
+    // Nothing grows with their number: where no place is left to wait at, nobody waits.
+    let _taken = test.app.held_back.acquire_many(all.try_into().unwrap()).await.unwrap();
+    test.request_token(&guess, "").await.assert_error(429, "temporarily_unavailable", 2010);
+}
+
 // M003 M006
 #[tokio::test]
 async fn s2_3_1_a_right_form_encoded_secret_never_counts_as_a_guess() {

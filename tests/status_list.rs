@@ -4,8 +4,13 @@ use crate::support::status::{place, set_bits};
 use crate::support::{API, PUBLIC_URL, START, TestApp, TestClient, claims, jwt_part};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use grantor::app::App;
+use grantor::store::StoreError;
 use grantor::store::status::LIST_CAPACITY;
 use grantor::sweep;
+use grantor::types::duration::Seconds;
+use grantor::types::id::TenantId;
+use grantor::types::random::Random;
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
@@ -103,6 +108,87 @@ async fn a_full_list_is_followed_by_another() {
     assert_eq!(next.first, 0);
     let (path, _) = place(&test.token(&client, SCOPE).await);
     assert_eq!(path, format!("/statuslists/{}", next.list));
+}
+
+#[tokio::test]
+async fn what_is_in_hand_lasts_at_the_recent_rate_while_the_database_is_away_and_no_longer() {
+    const AWAY: u32 = 20;
+    let test = TestApp::new().await;
+    let mut config = test.app.config.clone();
+    config.cache_max_age = Seconds::of(AWAY);
+    let app = App::open(config, PUBLIC_URL.parse().unwrap(), test.clock.clone(), Random::system()).await.unwrap();
+    let (tenant, idle) = (test.tenant_id().await, test.beside("idle").await.tenant_id().await);
+    // Where the next lease starts says how much was leased before it.
+    let leased_by = async |tenant: TenantId| {
+        let fresh = test.app.random.uuid_v4().into();
+        test.app.store.lease_indexes(tenant, (1, START), fresh, START).await.unwrap().first
+    };
+    let mut given = HashSet::new();
+    let mut take = async |count: u32| {
+        for _ in 0..count {
+            let index = app.leases.allocate(tenant, test.clock.now() + 3600).await?;
+            assert!(given.insert((index.list, index.index)));
+        }
+        Ok::<_, StoreError>(given.len())
+    };
+    app.leases.allocate(idle, START + 3600).await.unwrap();
+    take(1000).await.unwrap();
+    test.clock.advance(1);
+    app.leases.top_up().await.unwrap();
+    // Whoever is idle gets nothing ahead, however often the look comes.
+    let (before, alone) = (leased_by(tenant).await, leased_by(idle).await);
+    for _ in 0..5 {
+        test.clock.advance(1);
+        app.leases.top_up().await.unwrap();
+    }
+    assert_eq!((leased_by(tenant).await, leased_by(idle).await), (before + 1, alone + 1));
+    assert_eq!(alone, 4096);
+
+    app.store.close().await;
+    take(1000 * AWAY).await.expect("the time for which memory is believed");
+    let end = take(u32::MAX).await.expect_err("and not for ever");
+    assert!(matches!(end, StoreError::Unavailable(_)), "{end}");
+    assert!(given.len() < 2 * 1000 * AWAY as usize, "{}", given.len());
+}
+
+#[tokio::test]
+async fn a_block_that_is_used_up_fast_is_followed_by_a_larger_one() {
+    let test = TestApp::new().await;
+    let tenant = test.tenant_id().await;
+    let leased = async || test.rows().await["leased"];
+    let take = async |count: u32| {
+        for _ in 0..count {
+            test.app.leases.allocate(tenant, test.clock.now() + 3600).await.unwrap();
+        }
+    };
+    take(1).await;
+    assert_eq!(leased().await, 4096);
+    take(4096).await;
+    assert_eq!(leased().await, 4096 + 8192);
+    take(8192).await;
+    assert_eq!(leased().await, 4096 + 8192 + 16_384);
+    // One that lasted is enough.
+    test.clock.advance(60);
+    take(16_384).await;
+    assert_eq!(leased().await, 4096 + 8192 + 16_384 + 4096);
+}
+
+#[tokio::test]
+async fn a_crowd_that_finds_nothing_in_hand_shares_one_lease() {
+    let test = TestApp::new().await;
+    let tenant = test.tenant_id().await;
+    let asked: Vec<_> = (0..200)
+        .map(|_| {
+            let app = test.app.clone();
+            tokio::spawn(async move { app.leases.allocate(tenant, START + 3600).await.unwrap() })
+        })
+        .collect();
+    let mut given = HashSet::new();
+    for asked in asked {
+        let index = asked.await.unwrap();
+        assert!(given.insert((index.list, index.index)));
+    }
+    assert_eq!(test.rows().await["leased"], 4096);
 }
 
 #[tokio::test]

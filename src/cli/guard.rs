@@ -2,9 +2,13 @@
 
 use super::context::CliError;
 use super::secret::from_stdin;
+use crate::config::DRAIN;
 use crate::guard::{Credentials, Guard as Check, Server};
+use crate::server::bounds::Bounds;
+use crate::server::descriptors;
 use crate::server::guard::router;
 use crate::server::listen::Listener;
+use crate::server::stop::Signals;
 use crate::types::clock::Clock;
 use crate::types::random::Random;
 use crate::types::secret::Secret;
@@ -14,7 +18,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// The most connections at once: one gateway's.
 const CONNECTIONS: usize = 4096;
@@ -92,19 +95,15 @@ impl Guard {
         if !self.listen.ip().is_loopback() {
             tracing::warn!(listen = %self.listen, "tokens travel in clear to this address: keep others off that network");
         }
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let connections = descriptors::make_room(CONNECTIONS);
+        let signals = Signals::listen()?;
         let ready = guard.is_ready().await;
         tracing::info!(server = %self.server, address = %tcp.local_addr()?, ready, "guarding");
-        let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            tracing::info!("stopping");
-        };
+        // A gateway that stops together with it has requests on their way, which must be checked.
+        let stop = signals.stop(guard.stopping.clone(), DRAIN);
+        let stopping = guard.stopping.clone();
         let router = router(guard, Clock::System, Random::system());
-        Listener { tcp, tls: None, connections: CONNECTIONS }.serve(router, stop).await;
+        Listener { tcp, tls: None, connections, bounds: Bounds::default(), stopping }.serve(router, stop).await;
         Ok(())
     }
 }

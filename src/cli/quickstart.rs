@@ -30,6 +30,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const RESOURCE: &str = "https://hib.azurehdinsight.net";
 const SCOPE: &str = "kafka.rest";
@@ -114,7 +115,9 @@ impl Credentials {
 
 impl Quickstart {
     pub async fn run(self, global: &Global) -> Result<(), CliError> {
-        let config = Config::load(&global.flags, &self.listen, None).map_err(CliError::Usage)?;
+        let mut config = Config::load(&global.flags, &self.listen, None).map_err(CliError::Usage)?;
+        // No balancer stands before an example.
+        config.drain = Duration::ZERO;
         if config.tls.is_some() {
             return Err(CliError::Usage(
                 "a certificate is configured: use 'grantor serve' for it, or --tls for an example".into(),

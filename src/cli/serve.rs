@@ -4,8 +4,10 @@ use super::Global;
 use super::context::{CliError, address_url};
 use crate::app::App;
 use crate::config::{Config, ListenFlags, TlsFiles};
+use crate::server::bounds::Bounds;
 use crate::server::listen::Listener;
-use crate::server::{router, tls};
+use crate::server::stop::Signals;
+use crate::server::{descriptors, router, tls};
 use crate::store::DatabaseUrl;
 use crate::sweep;
 use crate::telemetry;
@@ -19,7 +21,6 @@ use rustls::ServerConfig;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -105,20 +106,13 @@ pub(super) async fn serve(
     let default = default.ok_or_else(|| CliError::Refused("there is no default tenant".into()))?;
     app.key_ring(default.id).await?.signing(Alg::Rs256, app.clock.now())?;
     telemetry::metrics();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let connections = descriptors::make_room(app.config.connections);
+    let signals = Signals::listen()?;
     ready(&app);
     let background = tokio::spawn(sweep::run(app.clone()));
-    let stopping = app.clone();
-    let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stopping.stop();
-        tracing::info!("stopping");
-    };
-    let listener = Listener { tcp: door.0, tls, connections: app.config.connections };
+    let stop = signals.stop(app.stopping.clone(), app.config.drain);
+    let stopping = app.stopping.clone();
+    let listener = Listener { tcp: door.0, tls, connections, bounds: Bounds::default(), stopping };
     listener.serve(router::router(app.clone()), stop).await;
     background.abort();
     if let Err(error) = app.flush_uses().await {

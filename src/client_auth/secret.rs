@@ -53,19 +53,26 @@ async fn check_slow<'s>(
     let (tenant, client, peer) = who;
     let key = (tenant.id, client.client_id.as_str().to_owned(), peer);
     let guesses = memory.failures.get_with(key, Arc::default);
+    // Nothing is looked up and nothing is hashed for who guessed too often.
+    let throttled = || !WRONG_SECRETS.allows(&guesses, app.clock.now());
+    if throttled() {
+        guessing::hold_back(app).await;
+        return Err(reason::THROTTLED.into());
+    }
     // Of many requests that come at once with the right secret the first is checked and the others find it known.
-    let _turn = guesses.turn.lock().await;
+    let turn = guesses.turn.lock().await;
     if let Some(known) = known() {
         return Ok(Some(known));
     }
-    let now = app.clock.now();
-    if !WRONG_SECRETS.allows(&guesses, now) {
+    if throttled() {
+        drop(turn);
+        guessing::hold_back(app).await;
         return Err(reason::THROTTLED.into());
     }
     let hashes = secrets.iter().map(|secret| secret.hash.clone()).collect();
     let found = guessing::verify_in_turn(app, hashes, readings.to_vec()).await;
     if matches!(found, Ok(None)) {
-        WRONG_SECRETS.count(&guesses, now);
+        WRONG_SECRETS.count(&guesses, app.clock.now());
     }
     let Some((secret, reading)) = found? else { return Ok(None) };
     let (Some(secret), Some(reading)) = (secrets.get(secret), readings.get(reading)) else { return Ok(None) };

@@ -12,15 +12,17 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::{BodyExt, Limited};
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The largest body that is read.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(10);
+/// The error of a body that did not arrive in time; the wall raises it.
+#[derive(Debug, thiserror::Error)]
+#[error("the body did not arrive in time")]
+pub struct Late;
 
 /// A POSTed form.
 pub struct PostedForm {
@@ -91,10 +93,10 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
 }
 
 pub(super) async fn read(body: Body) -> Result<axum::body::Bytes, OAuthError> {
-    match tokio::time::timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(reason::BODY_TOO_LARGE.into()),
-        Ok(Err(error)) => Err(OAuthError::from(reason::BODY_UNREADABLE).because(error)),
-        Err(_) => Err(reason::BODY_TIMEOUT.into()),
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(reason::BODY_TOO_LARGE.into()),
+        Err(error) if error.source().is_some_and(<dyn Error>::is::<Late>) => Err(reason::BODY_TIMEOUT.into()),
+        Err(error) => Err(OAuthError::from(reason::BODY_UNREADABLE).because(error)),
     }
 }

@@ -17,6 +17,7 @@ use lists::Lists;
 use moka::sync::Cache;
 use serde_json::{Map, Value};
 use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -54,6 +55,8 @@ pub struct Guard {
     learning: Mutex<Option<Instant>>,
     lists: Lists,
     opaque: Cache<[u8; 32], Arc<Map<String, Value>>>,
+    /// True once the guard was asked to stop: it is not ready any more, and still answers.
+    pub stopping: Arc<AtomicBool>,
 }
 
 impl Guard {
@@ -66,6 +69,7 @@ impl Guard {
             learning: Mutex::default(),
             lists: Lists::new(),
             opaque: Cache::builder().max_capacity(REMEMBERED).time_to_live(BELIEVED).build(),
+            stopping: Arc::default(),
         }
     }
 

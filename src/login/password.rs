@@ -65,8 +65,10 @@ pub async fn check(
     let key: String = name.to_lowercase().chars().take(120).collect();
     let now = app.clock.now();
     let counts = counts(app, tenant, &key, address);
-    let _turn = counts[0].0.turn.lock().await;
+    let turn = counts[0].0.turn.lock().await;
     if !counts.iter().all(|(guesses, limit)| limit.allows(guesses, now)) {
+        drop(turn);
+        guessing::hold_back(app).await;
         metrics::counter!("grantor_logins_total", "outcome" => "throttled").increment(1);
         return Ok(Outcome::Throttled);
     }

@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The whole service.
 pub fn router(guard: Arc<Guard>, clock: Clock, random: Random) -> Front {
@@ -42,7 +43,9 @@ async fn nothing_here() -> OAuthError {
 }
 
 async fn ready(State(guard): State<Arc<Guard>>) -> Response {
-    if guard.is_ready().await {
+    if guard.stopping.load(Ordering::SeqCst) {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping").into_response()
+    } else if guard.is_ready().await {
         "ok".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "nothing is known of the server yet").into_response()

@@ -1,36 +1,31 @@
 //! TCP and TLS, bounded connections, a graceful stop.
 
+use super::body::in_time;
+use super::bounds::Bounds;
 use super::front::Front;
+use super::places::{Place, Places};
 use crate::extract::peer::Peer;
-use axum::body::Body;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Version};
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
+use tower::Service;
 
-/// How long a TLS handshake may take.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-
-/// How long a connection may take to send a request's head, the pause after the request before included.
-const HEAD_TIME: Duration = Duration::from_secs(30);
-
-/// The largest request head.
-const MAX_HEAD: usize = 32 * 1024;
-
-/// How long running requests may take after the stop was asked for.
-const STOP_TIME: Duration = Duration::from_secs(15);
+/// Connections that were taken last get so long to say what they want before idle ones are closed.
+const LAST_CALL: Duration = Duration::from_millis(100);
 
 /// What serves, and within which bounds.
 pub struct Listener {
@@ -38,33 +33,38 @@ pub struct Listener {
     pub tcp: TcpListener,
     /// For https.
     pub tls: Option<Arc<ServerConfig>>,
-    /// The most connections at once; more wait to be accepted.
+    /// The most connections at once. When there is one more, the one that was longest without a request is closed;
+    /// where none is, it waits.
     pub connections: usize,
+    /// Bounds on each.
+    pub bounds: Bounds,
+    /// Once true, each HTTP/1 answer ends its connection: what is closed after an answer loses no request.
+    pub stopping: Arc<AtomicBool>,
 }
 
 impl Listener {
     /// Serves until `stop` is ready, then lets running requests finish.
     pub async fn serve(self, front: Front, stop: impl Future<Output = ()>) {
-        let Self { tcp, tls, connections } = self;
+        let Self { tcp, tls, connections, bounds, stopping } = self;
         let tls = tls.map(TlsAcceptor::from);
-        let places = Arc::new(Semaphore::new(connections));
+        let places = Places::new(connections);
         let graceful = GracefulShutdown::new();
+        let open = async |(stream, peer): (TcpStream, SocketAddr)| {
+            let (front, stopping, place) = (front.clone(), stopping.clone(), places.take().await);
+            let connection = Connection { front, peer, bounds, stopping, watcher: graceful.watcher(), place };
+            tokio::spawn(connection.run(stream, tls.clone()));
+        };
         tokio::pin!(stop);
         loop {
-            let place = tokio::select! {
-                place = places.clone().acquire_owned() => place,
-                () = &mut stop => break,
-            };
-            let Ok(place) = place else { break };
             let accepted = tokio::select! {
                 accepted = tcp.accept() => accepted,
                 () = &mut stop => break,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    let connection = Connection { front: front.clone(), peer, watcher: graceful.watcher(), place };
-                    tokio::spawn(connection.run(stream, tls.clone()));
-                }
+                Ok(accepted) => tokio::select! {
+                    () = open(accepted) => {}
+                    () = &mut stop => break,
+                },
                 Err(error) => {
                     // Out of file descriptors, mostly; a moment later some are free again.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -72,8 +72,13 @@ impl Listener {
                 }
             }
         }
+        // Those that the system took already would be reset, with the requests that they brought.
+        while let Ok(Ok(accepted)) = tokio::time::timeout(Duration::ZERO, tcp.accept()).await
+            && tokio::time::timeout(LAST_CALL, open(accepted)).await.is_ok()
+        {}
         drop(tcp);
-        if tokio::time::timeout(STOP_TIME, graceful.shutdown()).await.is_err() {
+        tokio::time::sleep(LAST_CALL).await;
+        if tokio::time::timeout(bounds.stop, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
     }
@@ -82,42 +87,70 @@ impl Listener {
 struct Connection {
     front: Front,
     peer: SocketAddr,
-    watcher: hyper_util::server::graceful::Watcher,
-    place: OwnedSemaphorePermit,
+    bounds: Bounds,
+    stopping: Arc<AtomicBool>,
+    watcher: Watcher,
+    place: Place,
 }
 
 impl Connection {
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         let _ = stream.set_nodelay(true);
-        match tls {
-            None => self.talk(stream).await,
-            Some(tls) => match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.talk(stream).await,
-                Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "the TLS handshake failed"),
-                Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
-            },
+        let Some(tls) = tls else { return self.talk(stream).await };
+        let handshake = tokio::time::timeout(self.bounds.handshake, tls.accept(stream));
+        let shaken = tokio::select! {
+            shaken = handshake => shaken,
+            () = self.place.wanted() => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.talk(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "the TLS handshake failed"),
+            Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
         }
     }
 
     async fn talk(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let peer = Peer(self.peer.ip());
-        let service = self.front.map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            request.map(Body::new)
+        let Self { front, peer, bounds, stopping, watcher, place } = self;
+        let desk = place.desk();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let http2 = request.version() == Version::HTTP_2;
+            let busy = desk.busy(http2);
+            request.extensions_mut().insert(Peer(peer.ip()));
+            let answer = front.clone().call(request.map(|body| in_time(body, bounds.body)));
+            let stopping = stopping.clone();
+            async move {
+                let mut answer = answer.await?;
+                if !http2 && stopping.load(Ordering::Relaxed) {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                drop(busy);
+                Ok::<_, std::convert::Infallible>(answer)
+            }
         });
         let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(MAX_HEAD);
+        // The time for a head is kept by the place: hyper would set a timer for each request, and none for the first.
+        builder
+            .http1()
+            .header_read_timeout(None)
+            .max_headers(bounds.header_lines)
+            .max_buf_size(bounds.largest_head as usize);
         builder
             .http2()
             .timer(TokioTimer::new())
-            .max_concurrent_streams(100)
-            .max_header_list_size(MAX_HEAD as u32)
-            .keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(HANDSHAKE_TIME);
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        if let Err(error) = self.watcher.watch(connection.into_owned()).await {
-            tracing::debug!(%error, "a connection ended early");
+            .max_concurrent_streams(bounds.streams)
+            .max_header_list_size(bounds.largest_head)
+            .max_pending_accept_reset_streams(bounds.resets)
+            .keep_alive_interval(bounds.ping)
+            .keep_alive_timeout(bounds.pong);
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        tokio::select! {
+            // First, so that an answer which is ready goes out before the connection makes room.
+            biased;
+            ended = watcher.watch(connection) => if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended early");
+            },
+            () = place.wanted() => tracing::debug!(%peer, "an idle connection made room for another"),
+            () = place.quiet_for(bounds.head) => tracing::debug!(%peer, "no request came in time"),
         }
-        drop(self.place);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Invalid;
 use super::random::Random;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::PasswordHasher;
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::{digest, hmac};
@@ -105,9 +105,14 @@ impl SecretHash {
 
     /// Compares in constant time. With [`SecretHash::Argon2id`] slow: not for the async threads.
     pub fn verify(&self, secret: &Secret) -> bool {
+        self.verify_within(secret, &mut HashMemory::default())
+    }
+
+    /// The same in memory that is there already.
+    pub fn verify_within(&self, secret: &Secret, memory: &mut HashMemory) -> bool {
         match self {
             Self::Sha256(stored) => bool::from(sha256(secret.expose().as_bytes()).ct_eq(stored)),
-            Self::Argon2id(phc) => argon2id().verify_password(secret.expose().as_bytes(), phc.as_str()).is_ok(),
+            Self::Argon2id(phc) => memory.verify(phc, secret).unwrap_or(false),
         }
     }
 
@@ -135,6 +140,35 @@ impl std::fmt::Debug for SecretHash {
             Self::Sha256(_) => "SecretHash::Sha256",
             Self::Argon2id(_) => "SecretHash::Argon2id",
         })
+    }
+}
+
+/// Blocks that are asked for at once. Memory in pieces beyond 32 MiB is mapped for itself, so that all of it goes back
+/// to the system in the end; what is never touched of it costs nothing.
+const BLOCKS: usize = 33 * 1024;
+
+/// The working memory of slow hashes, for one after the other.
+#[derive(Default)]
+pub struct HashMemory(Vec<Block>);
+
+impl HashMemory {
+    /// `None` for a hash that cannot be read, or memory that is not to be had.
+    fn verify(&mut self, phc: &str, secret: &Secret) -> Option<bool> {
+        let hash = PasswordHash::new(phc).ok()?;
+        let (salt, expected) = (hash.salt?, hash.hash?);
+        let params = Params::try_from(&hash).ok()?;
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+        let blocks = params.block_count();
+        if self.0.len() < blocks {
+            self.0.try_reserve_exact(blocks.max(BLOCKS) - self.0.len()).ok()?;
+            self.0.resize(blocks, Block::new());
+        }
+        let mut computed = vec![0; expected.len()];
+        let argon2 = Argon2::new(algorithm, version, params);
+        let secret = secret.expose().as_bytes();
+        argon2.hash_password_into_with_memory(secret, salt.as_ref(), &mut computed, &mut self.0).ok()?;
+        Some(computed.ct_eq(expected.as_ref()).into())
     }
 }
 
@@ -186,6 +220,32 @@ mod tests {
             let hash = SecretHash::from_stored(&hash.to_stored()).unwrap();
             assert!(hash.verify(&secret));
             assert!(!hash.verify(&other));
+        }
+    }
+
+    // Hashes that an older version stored with another cost stay good, and one hash leaves nothing that changes the next.
+    #[test]
+    fn hashes_of_any_cost_are_verified_in_the_same_memory() {
+        let secret = Secret::from("chosen by somebody".to_owned());
+        let other = Secret::from("chosen by another".to_owned());
+        let hashes = [(64, 1, 1), (19 * 1024, 2, 1), (256, 3, 2), (8, 1, 1)].map(|(memory, passes, lanes)| {
+            let params = Params::new(memory, passes, lanes, None).unwrap();
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+            SecretHash::Argon2id(
+                argon2.hash_password_with_salt(secret.expose().as_bytes(), &[7; 16]).unwrap().to_string(),
+            )
+        });
+        let mut memory = HashMemory::default();
+        for hash in hashes.iter().chain(&hashes) {
+            assert!(hash.verify_within(&secret, &mut memory));
+            assert!(!hash.verify_within(&other, &mut memory));
+        }
+        for unreadable in [
+            "$argon2id$",
+            "$argon2id$v=19$m=19456,t=2,p=1$+dsWZmu9OKGn9JchebVHXw",
+            "$argon2id$v=19$m=1,t=0,p=1$c2FsdHNhbHQ$AAAA",
+        ] {
+            assert!(!SecretHash::Argon2id(unreadable.into()).verify(&secret), "{unreadable}");
         }
     }
 

@@ -297,21 +297,48 @@ pub fn log_until(command: &mut Command, word: &str) -> (Running, String) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let log = BufReader::new(child.stderr.take().unwrap());
     let mut running = Running { child, log };
-    let mut all = String::new();
-    loop {
-        let from = all.len();
-        assert!(running.log.read_line(&mut all).unwrap() > 0, "the server ended without saying '{word}': {all}");
-        if all[from..].contains(word) {
-            let line = all[from..].to_owned();
-            return (running, line);
-        }
-    }
+    let line = running.says(word);
+    (running, line)
 }
 
 /// A process that is killed when dropped.
 pub struct Running {
     child: Child,
     log: BufReader<ChildStderr>,
+}
+
+impl Running {
+    /// Reads its log on until a line holds `word`; answers that line.
+    pub fn says(&mut self, word: &str) -> String {
+        let mut all = String::new();
+        loop {
+            let from = all.len();
+            assert!(self.log.read_line(&mut all).unwrap() > 0, "the server ended without saying '{word}': {all}");
+            if all[from..].contains(word) {
+                return all[from..].to_owned();
+            }
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Waits until it ended.
+    pub fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        assert!(until(PATIENCE, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        }));
+        status.unwrap()
+    }
 }
 
 impl Drop for Running {
