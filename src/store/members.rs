@@ -146,8 +146,8 @@ impl Store {
                 "WITH RECURSIVE mine (id) AS (SELECT group_id FROM group_clients WHERE client_id = $1 \
                  UNION SELECT group_id FROM group_users WHERE user_id = $1 \
                  UNION SELECT g.group_id FROM group_groups g JOIN mine ON g.member_id = mine.id) \
-                 SELECT e.member_id, e.group_id, g.name FROM group_groups e JOIN mine ON mine.id = e.member_id \
-                 JOIN groups g ON g.id = e.group_id ORDER BY g.name",
+                 SELECT e.member_id, e.group_id, g.name FROM mine CROSS JOIN group_groups e \
+                 JOIN groups g ON g.id = e.group_id WHERE e.member_id = mine.id ORDER BY g.name",
             )
             .bind(member.uuid())
             .fetch_all(&mut *conn)
@@ -214,11 +214,11 @@ impl Store {
                  users_inside (id) AS MATERIALIZED (SELECT DISTINCT m.user_id FROM inside CROSS JOIN group_users m \
                  WHERE m.group_id = inside.id AND m.user_id > $2) \
                  SELECT 'client' AS kind, c.id, c.client_id AS name, c.name AS shown \
-                 FROM (SELECT id FROM clients_inside ORDER BY 1 LIMIT $3) AS page JOIN clients c ON c.id = page.id \
+                 FROM (SELECT id FROM clients_inside ORDER BY 1 LIMIT $3) AS page CROSS JOIN clients c WHERE c.id = page.id \
                  UNION ALL SELECT 'user', u.id, u.username, COALESCE(u.display_name, u.username) \
-                 FROM (SELECT id FROM users_inside ORDER BY 1 LIMIT $3) AS page JOIN users u ON u.id = page.id \
+                 FROM (SELECT id FROM users_inside ORDER BY 1 LIMIT $3) AS page CROSS JOIN users u WHERE u.id = page.id \
                  UNION ALL SELECT 'group', g.id, g.name, g.name \
-                 FROM (SELECT id FROM inside WHERE id > $2 AND id <> $1 ORDER BY 1 LIMIT $3) AS page JOIN groups g ON g.id = page.id \
+                 FROM (SELECT id FROM inside WHERE id > $2 AND id <> $1 ORDER BY 1 LIMIT $3) AS page CROSS JOIN groups g WHERE g.id = page.id \
                  ORDER BY 2 LIMIT $3",
             )
             .bind(group.uuid())
