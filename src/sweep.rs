@@ -5,7 +5,7 @@ use crate::keys::rotation::RotationError;
 use crate::store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// A change made elsewhere is seen within this time and the next look.
 const FOLLOW: Duration = Duration::from_secs(1);
@@ -18,39 +18,53 @@ const CHANGES_KEPT: i64 = 86_400;
 /// Rows are removed this long after they expired, for clocks that go wrong.
 const GRACE: i64 = 3600;
 
-/// Follows changes, flushes, rotates and sweeps until the task is dropped.
+/// Follows changes, flushes, rotates and sweeps until the task is dropped. None of them waits for another: a long sweep
+/// must not keep this server from seeing what was changed.
 pub async fn run(app: Arc<App>) {
-    let timer = |period| {
-        let mut timer = tokio::time::interval(period);
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        timer
-    };
-    let (mut follow, mut flush, mut sweep) = (timer(FOLLOW), timer(FLUSH), timer(SWEEP));
-    let mut away = false;
+    tokio::join!(follow(&app), flush(&app), sweep(&app));
+}
+
+fn timer(period: Duration) -> Interval {
+    let mut timer = tokio::time::interval(period);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
+}
+
+async fn follow(app: &App) {
+    let (mut timer, mut away) = (timer(FOLLOW), false);
     loop {
-        tokio::select! {
-            _ = follow.tick() => match follow_and_top_up(&app).await {
-                Ok(()) if away => {
-                    away = false;
-                    tracing::info!("the database answers again");
-                }
-                Ok(()) => {}
-                Err(error) if !away => {
-                    away = true;
-                    tracing::error!(%error, "changes cannot be followed; memory is used meanwhile");
-                }
-                Err(_) => {}
-            },
-            _ = flush.tick() => {
-                if let Err(error) = app.flush_uses().await {
-                    tracing::warn!(%error, "the last uses of secrets and tokens could not be written down yet");
-                }
+        timer.tick().await;
+        match follow_and_top_up(app).await {
+            Ok(()) if away => {
+                away = false;
+                tracing::info!("the database answers again");
             }
-            _ = sweep.tick() => {
-                if let Err(error) = once(&app).await {
-                    tracing::warn!(%error, "the sweep was not finished");
-                }
+            Ok(()) => {}
+            Err(error) if !away => {
+                away = true;
+                tracing::error!(%error, "changes cannot be followed; memory is used meanwhile");
             }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn flush(app: &App) {
+    let mut timer = timer(FLUSH);
+    loop {
+        timer.tick().await;
+        if let Err(error) = app.flush_uses().await {
+            tracing::warn!(%error, "the last uses of secrets and tokens could not be written down yet");
+        }
+    }
+}
+
+async fn sweep(app: &App) {
+    let mut timer = timer(SWEEP);
+    loop {
+        timer.tick().await;
+        if let Err(error) = once(app).await {
+            tracing::warn!(%error, "the sweep was not finished");
         }
     }
 }

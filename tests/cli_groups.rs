@@ -196,3 +196,19 @@ async fn a_deleted_group_or_client_leaves_the_others() {
     cli.ok(&["client", "delete", "app"]);
     assert_eq!(cli.ok(&["group", "members", "inner"]), "No members.\n");
 }
+
+#[tokio::test]
+async fn members_are_listed_page_by_page() {
+    let cli = nested().await;
+    cli.ok(&["user", "create", "ann"]);
+    cli.ok(&words("group add inner --user ann"));
+    for list in ["group members inner", "group members outer --transitive"] {
+        let all = cli.json(&words(list));
+        let first = cli.run(&[&words(list)[..], &["--limit", "1", "--json"]].concat());
+        let after = first.err.trim().rsplit(' ').next().unwrap().to_owned();
+        assert!(first.err.contains("there are more; go on with --after"), "{}", first.err);
+        let rest = cli.json(&[&words(list)[..], &["--after", &after]].concat());
+        assert_eq!(rest.as_array().unwrap().len() + 1, all.as_array().unwrap().len(), "{list}");
+        assert!(!rest.to_string().contains(&after), "{rest}");
+    }
+}

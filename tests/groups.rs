@@ -3,15 +3,19 @@
 use crate::support::{API, PUBLIC_URL, TestApp, TestClient, claims};
 use grantor::store::AdminError;
 use grantor::store::groups::Group;
-use grantor::store::members::Member;
+use grantor::store::members::{Member, MemberLine};
 use grantor::store::resources::{Resource, ResourceParts, SettingChanges};
 use grantor::types::claim::{ClaimName, ClaimValue};
 use grantor::types::id::{GroupId, MemberId};
 use grantor::types::name::GroupName;
 use grantor::types::policy::{GroupFormat, GroupsPolicy};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 const SCOPE: &str = "https://api.example.com/.default";
+
+/// A page that holds all members of a small group.
+const FIRST_PAGE: (Uuid, i64) = (Uuid::nil(), 100);
 
 impl TestApp {
     async fn groups(&self, names: &[&str]) -> Vec<Group> {
@@ -531,7 +535,7 @@ async fn a_group_has_owners_that_are_users_and_clients() {
     let shown = store.group_details(group.id).await.unwrap().owners;
     assert_eq!(shown, [("client".to_owned(), "app".to_owned()), ("user".to_owned(), "ada".to_owned())]);
     // An owner is no member.
-    assert!(store.list_members(group.id, true).await.unwrap().is_empty());
+    assert!(store.list_all_members(group.id, FIRST_PAGE).await.unwrap().is_empty());
     for owner in owners {
         assert!(store.remove_owner(tenant, &group, owner, 0).await.unwrap());
         assert!(!store.remove_owner(tenant, &group, owner, 0).await.unwrap());
@@ -551,13 +555,15 @@ async fn members_are_listed_directly_or_at_any_depth() {
     test.add_client(&groups[2], "deep").await;
     let ada = Member::Subject(MemberId::User(test.user("ada").await));
     test.app.store.add_member(test.tenant_id().await, &groups[1], ada, 0).await.unwrap();
-    let listed = async |transitive| {
-        let lines = test.app.store.list_members(groups[0].id, transitive).await.unwrap();
+    let named = |mut lines: Vec<MemberLine>| {
+        lines.sort_by(|one, other| one.place().cmp(&other.place()));
         lines.into_iter().map(|line| format!("{} {}", line.kind, line.name)).collect::<Vec<_>>()
     };
-    assert_eq!(listed(false).await, ["client app", "group middle"]);
-    assert_eq!(listed(true).await, ["client app", "client deep", "group bottom", "group middle", "user ada"]);
-    assert!(test.app.store.list_members(groups[3].id, true).await.unwrap().is_empty());
+    let (store, top) = (&test.app.store, groups[0].id);
+    assert_eq!(named(store.list_members(top, FIRST_PAGE).await.unwrap()), ["client app", "group middle"]);
+    let all = ["client app", "client deep", "group bottom", "group middle", "user ada"];
+    assert_eq!(named(store.list_all_members(top, FIRST_PAGE).await.unwrap()), all);
+    assert!(store.list_all_members(groups[3].id, FIRST_PAGE).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod gateway_shapes; // the requests that nginx, Traefik, Envoy and Kong send, ov
 mod grant_growth; // thirty days of refreshing and sweeping: the tables stay small, and are empty in the end
 mod grant_races; // redeeming, refreshing and every end of an authorization at once
 mod groups; // membership at any depth, policies, required groups, roles, claims of groups
+mod growth; // a directory that has grown: plans of statements, pages of lists, a long sweep
 mod guard; // `grantor guard` before a server that comes and goes
 mod hot_path; // client credentials with a JWT: no statement, no row, and what is remembered of a decision
 mod house; // who may import whom, and how a file of ours looks

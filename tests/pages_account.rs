@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::Request;
 use grantor::store::groups::Group;
 use grantor::types::id::MemberId;
+use uuid::Uuid;
 
 const SESSION: &str = "__Host-grantor_session";
 
@@ -175,7 +176,9 @@ fn path(group: &Group) -> String {
 
 /// The names of the direct members.
 async fn members(test: &TestApp, group: &Group) -> Vec<String> {
-    test.app.store.list_members(group.id, false).await.unwrap().into_iter().map(|line| line.name).collect()
+    let mut lines = test.app.store.list_members(group.id, (Uuid::nil(), 10)).await.unwrap();
+    lines.sort_by(|one, other| one.place().cmp(&other.place()));
+    lines.into_iter().map(|line| line.name).collect()
 }
 
 #[tokio::test]

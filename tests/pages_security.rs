@@ -185,15 +185,15 @@ async fn rfc6749_s10_12_nobody_changes_an_account_or_a_group_for_a_person() {
     let page = browser.get(&path).await;
     let add = form(&page, &path, &[("operation", "add"), ("kind", "user"), ("name", "bob")]);
     attack(&browser, &add).await;
-    assert!(test.app.store.list_members(group.id, false).await.unwrap().is_empty());
+    assert!(test.app.store.list_members(group.id, (uuid::Uuid::nil(), 10)).await.unwrap().is_empty());
     submit(&browser, &add, Some("none")).await.assert_page(200, "grantor-group");
-    assert_eq!(test.app.store.list_members(group.id, false).await.unwrap().len(), 1);
+    assert_eq!(test.app.store.list_members(group.id, (uuid::Uuid::nil(), 10)).await.unwrap().len(), 1);
     let bob = test.find_user("bob").await.id.to_string();
     let remove = form(&page, &path, &[("operation", "remove"), ("kind", "user"), ("id", &bob)]);
     attack(&browser, &remove).await;
-    assert_eq!(test.app.store.list_members(group.id, false).await.unwrap().len(), 1);
+    assert_eq!(test.app.store.list_members(group.id, (uuid::Uuid::nil(), 10)).await.unwrap().len(), 1);
     submit(&browser, &remove, None).await.assert_page(200, "grantor-group");
-    assert!(test.app.store.list_members(group.id, false).await.unwrap().is_empty());
+    assert!(test.app.store.list_members(group.id, (uuid::Uuid::nil(), 10)).await.unwrap().is_empty());
 }
 
 /// The id of a person's session that is not the browser's own.

@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr};
 use std::sync::Arc;
 
 /// Every SQL text that the store hands to sqlx, with the file it stands in.
-fn statements() -> Vec<(String, String)> {
+pub fn statements() -> Vec<(String, String)> {
     let call = Regex::new(r"sqlx::query(?:_as|_scalar)?(?:::<[^(]*>)?\(").unwrap();
     let literal = Regex::new(r#"(?s)^\s*"((?:[^"\\]|\\.)*)""#).unwrap();
     let continued = Regex::new(r"\\\n\s*").unwrap();

@@ -10,6 +10,7 @@ use crate::types::id::{GroupId, TenantId};
 use crate::types::name::{GroupName, RoleName};
 use clap::{Args, Subcommand};
 use serde_json::json;
+use uuid::Uuid;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,6 +65,8 @@ pub enum GroupCommand {
         /// Those of the groups inside as well
         #[arg(long)]
         transitive: bool,
+        #[command(flatten)]
+        page: MembersPage,
     },
     /// List the groups that a client or user is in, and by which way
     Of {
@@ -79,6 +82,16 @@ pub enum GroupCommand {
     /// Roles that the group gives its members
     #[command(subcommand)]
     Role(RoleCommand),
+}
+
+#[derive(Args)]
+pub struct MembersPage {
+    /// Begin after this id
+    #[arg(long, value_name = "ID")]
+    after: Option<Uuid>,
+    /// At most so many
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    limit: i64,
 }
 
 #[derive(Args)]
@@ -201,9 +214,15 @@ impl GroupCommand {
             }
             Self::Add { group, member } => change_member(context, tenant, (&group, &member), true).await?,
             Self::Remove { group, member } => change_member(context, tenant, (&group, &member), false).await?,
-            Self::Members { group, transitive } => {
+            Self::Members { group, transitive, page: MembersPage { after, limit } } => {
                 let found = context.find_group(tenant, &group).await?;
-                let members = store.list_members(found.id, transitive).await?;
+                let page = (after.unwrap_or_default(), limit + 1);
+                let mut members = match transitive {
+                    true => store.list_all_members(found.id, page).await?,
+                    false => store.list_members(found.id, page).await?,
+                };
+                more(&mut members, limit, |line| line.id.to_string());
+                members.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
                 context.out.show(&members, || {
                     let rows =
                         members.iter().map(|line| vec![line.kind.clone(), line.name.clone(), line.id.to_string()]);

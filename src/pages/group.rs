@@ -74,7 +74,7 @@ impl GroupPage {
 }
 
 /// How many members the page lists.
-const LISTED: usize = 500;
+const LISTED: i64 = 500;
 
 /// The page (`GET /account/groups/{id}`).
 ///
@@ -170,10 +170,11 @@ impl Visit<'_> {
 
     async fn remove(&self, group: &Group, form: &Form) -> Result<Said, OAuthError> {
         let (kind, id) = (form.get("kind").unwrap_or_default(), form.get("id").unwrap_or_default());
-        let members = self.app.store.list_members(group.id, false).await?;
-        let Some(line) = members.into_iter().find(|line| line.kind == kind && line.id.to_string() == id) else {
-            return Ok(Said::default());
+        let member = match Uuid::try_parse(id) {
+            Ok(id) => self.app.store.find_member(group.id, id).await?,
+            Err(_) => None,
         };
+        let Some(line) = member.filter(|line| line.kind == kind) else { return Ok(Said::default()) };
         let inner = match line.kind.as_str() {
             "group" => self.app.store.find_group(self.path.tenant.id, id).await?,
             _ => None,
@@ -190,7 +191,10 @@ impl Visit<'_> {
     async fn show_group(&self, group: &Group, said: Said) -> Result<Response, OAuthError> {
         let frame = Frame::new(&self.app.random);
         let t = &frame.t.group;
-        let members = self.app.store.list_members(group.id, false).await?;
+        let mut members = self.app.store.list_members(group.id, (Uuid::nil(), LISTED + 1)).await?;
+        let more = members.len() > LISTED as usize;
+        members.truncate(LISTED as usize);
+        members.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
         let page = GroupPage {
             name: group.name.to_string(),
             description: group.description.clone(),
@@ -199,10 +203,9 @@ impl Visit<'_> {
             csrf: self.browser.form_token(),
             notice: said.notice,
             problem: said.problem,
-            more: members.len() > LISTED,
+            more,
             members: members
                 .into_iter()
-                .take(LISTED)
                 .map(|line| MemberLine {
                     kind: match line.kind.as_str() {
                         "client" => t.kind_client,

@@ -77,7 +77,7 @@ impl Store {
         Ok(writing!(self, tx =>
             sqlx::query(
                 "DELETE FROM changes WHERE revision IN (SELECT revision FROM changes WHERE changed_at < $1 \
-                 AND revision < (SELECT revision FROM revisions WHERE id = 1) ORDER BY revision LIMIT 500)",
+                 AND revision < (SELECT revision FROM revisions WHERE id = 1) ORDER BY changed_at LIMIT 500)",
             )
             .bind(before)
             .execute(tx)

@@ -69,7 +69,7 @@ pub struct SettingChanges {
 
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
-    is_public: bool,
+    pub(super) is_public: bool,
     first_party: bool,
     require_pkce: bool,
     refresh_policy: String,

@@ -119,6 +119,42 @@ pub struct NewClient<'a> {
 
 type Row = (Uuid, String, String, bool, bool, i64);
 
+/// A row of one of a client's lists: which list, the resource where there is one, the value.
+type Part = (String, Uuid, String);
+
+#[derive(sqlx::FromRow)]
+struct FullRow {
+    id: Uuid,
+    client_id: String,
+    name: String,
+    enabled: bool,
+    created_at: i64,
+    #[sqlx(flatten)]
+    settings: client_settings::Row,
+}
+
+impl FullRow {
+    /// The client without what stands in its lists.
+    fn client(self, secrets: Vec<StoredSecret>) -> Result<Client, StoreError> {
+        Ok(Client {
+            oid: self.id.into(),
+            client_id: ClientId::stored(self.client_id),
+            name: DisplayName::stored(self.name),
+            public: self.settings.is_public,
+            enabled: self.enabled,
+            grants: Vec::new(),
+            redirect_uris: Vec::new(),
+            logout_uris: Vec::new(),
+            origins: Vec::new(),
+            settings: self.settings.settings()?,
+            allowed: Vec::new(),
+            serves: Vec::new(),
+            secrets,
+            created_at: self.created_at,
+        })
+    }
+}
+
 impl Store {
     /// By OAuth client identifier.
     ///
@@ -126,88 +162,51 @@ impl Store {
     /// The database does not answer.
     pub async fn find_client(&self, tenant: TenantId, client_id: &str) -> Result<Option<Client>, StoreError> {
         let found = reading!(self, conn => {
-            let row: Option<Row> = sqlx::query_as(
-                "SELECT id, client_id, name, is_public, enabled, created_at FROM clients WHERE tenant_id = $1 AND client_id = $2",
+            let row: Option<FullRow> = sqlx::query_as(
+                "SELECT id, client_id, name, is_public, enabled, created_at, first_party, require_pkce, refresh_policy, \
+                 refresh_rotation, refresh_idle, refresh_lifetime FROM clients WHERE tenant_id = $1 AND client_id = $2",
             )
             .bind(tenant.uuid())
             .bind(client_id)
             .fetch_optional(&mut *conn)
             .await?;
             let Some(row) = row else { return Ok(None) };
-            let grants: Vec<(String,)> = sqlx::query_as(
-                "SELECT grant_type FROM client_grants WHERE client_id = $1 ORDER BY grant_type",
+            // One statement for all lists: on a server far away each one more is a way there and back.
+            let parts: Vec<Part> = sqlx::query_as(
+                "SELECT 'grant' AS part, client_id AS id, grant_type AS value FROM client_grants WHERE client_id = $1 \
+                 UNION ALL SELECT 'redirect', client_id, uri FROM client_redirect_uris WHERE client_id = $1 \
+                 UNION ALL SELECT 'logout', client_id, uri FROM client_logout_uris WHERE client_id = $1 \
+                 UNION ALL SELECT 'origin', client_id, origin FROM client_origins WHERE client_id = $1 \
+                 UNION ALL SELECT 'scope', resource_id, value FROM client_scopes WHERE client_id = $1 \
+                 UNION ALL SELECT 'serves', resource_id, '' FROM client_serves WHERE client_id = $1",
             )
-            .bind(row.0)
-            .fetch_all(&mut *conn)
-            .await?;
-            let redirect_uris: Vec<(String,)> = sqlx::query_as(
-                "SELECT uri FROM client_redirect_uris WHERE client_id = $1 ORDER BY uri",
-            )
-            .bind(row.0)
-            .fetch_all(&mut *conn)
-            .await?;
-            let logout_uris: Vec<(String,)> = sqlx::query_as(
-                "SELECT uri FROM client_logout_uris WHERE client_id = $1 ORDER BY uri",
-            )
-            .bind(row.0)
-            .fetch_all(&mut *conn)
-            .await?;
-            let origins: Vec<(String,)> = sqlx::query_as(
-                "SELECT origin FROM client_origins WHERE client_id = $1 ORDER BY origin",
-            )
-            .bind(row.0)
-            .fetch_all(&mut *conn)
-            .await?;
-            let settings: Option<client_settings::Row> = sqlx::query_as(
-                "SELECT is_public, first_party, require_pkce, refresh_policy, refresh_rotation, refresh_idle, refresh_lifetime \
-                 FROM clients WHERE id = $1",
-            )
-            .bind(row.0)
-            .fetch_optional(&mut *conn)
-            .await?;
-            let Some(settings) = settings else { return Ok(None) };
-            let allowed: Vec<(Uuid, String)> = sqlx::query_as(
-                "SELECT resource_id, value FROM client_scopes WHERE client_id = $1 ORDER BY resource_id, value",
-            )
-            .bind(row.0)
-            .fetch_all(&mut *conn)
-            .await?;
-            let serves: Vec<(Uuid,)> = sqlx::query_as(
-                "SELECT resource_id FROM client_serves WHERE client_id = $1 ORDER BY resource_id",
-            )
-            .bind(row.0)
+            .bind(row.id)
             .fetch_all(&mut *conn)
             .await?;
             let secrets: Vec<super::secrets::Row> = sqlx::query_as(
                 "SELECT id, hash, hint, created_at, expires_at, last_used_at FROM client_secrets \
                  WHERE client_id = $1 ORDER BY created_at, id",
             )
-            .bind(row.0)
+            .bind(row.id)
             .fetch_all(&mut *conn)
             .await?;
-            (row, (settings, logout_uris, origins), grants, redirect_uris, allowed, serves, secrets)
+            (row, parts, secrets)
         });
-        let (row, (settings, logout_uris, origins), grants, redirect_uris, allowed, serves, secrets) = found;
-        let (oid, client_id, name, public, enabled, created_at) = row;
-        Ok(Some(Client {
-            oid: oid.into(),
-            client_id: ClientId::stored(client_id),
-            name: DisplayName::stored(name),
-            public,
-            enabled,
-            grants: grants.into_iter().map(|(grant,)| grant).collect(),
-            redirect_uris: redirect_uris.into_iter().map(|(uri,)| uri).collect(),
-            origins: origins.into_iter().map(|(origin,)| origin).collect(),
-            logout_uris: logout_uris.into_iter().map(|(uri,)| uri).collect(),
-            settings: settings.settings()?,
-            allowed: allowed
-                .into_iter()
-                .map(|(resource, value)| AllowedScope { resource: resource.into(), value })
-                .collect(),
-            serves: serves.into_iter().map(|(resource,)| resource.into()).collect(),
-            secrets: secrets.into_iter().map(StoredSecret::read).collect::<Result<_, _>>()?,
-            created_at,
-        }))
+        let (row, mut parts, secrets) = found;
+        parts.sort_unstable();
+        let secrets = secrets.into_iter().map(StoredSecret::read).collect::<Result<_, _>>()?;
+        let mut client = row.client(secrets)?;
+        for (part, id, value) in parts {
+            match part.as_str() {
+                "grant" => client.grants.push(value),
+                "redirect" => client.redirect_uris.push(value),
+                "logout" => client.logout_uris.push(value),
+                "origin" => client.origins.push(value),
+                "scope" => client.allowed.push(AllowedScope { resource: id.into(), value }),
+                _ => client.serves.push(id.into()),
+            }
+        }
+        Ok(Some(client))
     }
 
     /// Every origin that an enabled client of the tenant registered.

@@ -204,20 +204,33 @@ impl Store {
     ) -> Result<Vec<KeptTokenLine>, StoreError> {
         type Line = (Uuid, String, String, Option<String>, bool, i64, i64, Option<i64>, bool);
         let (after, limit) = page;
-        let rows: Vec<Line> = reading!(self, conn =>
-            sqlx::query_as(
-                "SELECT t.jti, c.client_id, r.identifier, t.scopes, t.hash IS NOT NULL, t.issued_at, t.expires_at, t.last_used_at, \
-                 EXISTS (SELECT 1 FROM revocations v WHERE v.tenant_id = t.tenant_id AND v.jti = t.jti) \
-                 FROM kept_tokens t JOIN clients c ON c.id = t.client_id JOIN resources r ON r.id = t.resource_id \
-                 WHERE t.tenant_id = $1 AND t.by_operator AND t.jti > $2 AND (t.client_id = $3 OR $4) ORDER BY t.jti LIMIT $5",
-            )
-            .bind(tenant.uuid())
-            .bind(after)
-            .bind(client.map_or(Uuid::nil(), ClientOid::uuid))
-            .bind(client.is_none())
-            .bind(limit)
-            .fetch_all(conn)
-            .await?);
+        let rows: Vec<Line> = match client {
+            None => reading!(self, conn =>
+                sqlx::query_as(
+                    "SELECT t.jti, c.client_id, r.identifier, t.scopes, t.hash IS NOT NULL, t.issued_at, t.expires_at, t.last_used_at, \
+                     EXISTS (SELECT 1 FROM revocations v WHERE v.tenant_id = t.tenant_id AND v.jti = t.jti) \
+                     FROM kept_tokens t JOIN clients c ON c.id = t.client_id JOIN resources r ON r.id = t.resource_id \
+                     WHERE t.tenant_id = $1 AND t.by_operator = TRUE AND t.jti > $2 ORDER BY t.jti LIMIT $3",
+                )
+                .bind(tenant.uuid())
+                .bind(after)
+                .bind(limit)
+                .fetch_all(conn)
+                .await?),
+            Some(client) => reading!(self, conn =>
+                sqlx::query_as(
+                    "SELECT t.jti, c.client_id, r.identifier, t.scopes, t.hash IS NOT NULL, t.issued_at, t.expires_at, t.last_used_at, \
+                     EXISTS (SELECT 1 FROM revocations v WHERE v.tenant_id = t.tenant_id AND v.jti = t.jti) \
+                     FROM kept_tokens t JOIN clients c ON c.id = t.client_id JOIN resources r ON r.id = t.resource_id \
+                     WHERE c.tenant_id = $1 AND t.client_id = $4 AND t.by_operator = TRUE AND t.jti > $2 ORDER BY t.jti LIMIT $3",
+                )
+                .bind(tenant.uuid())
+                .bind(after)
+                .bind(limit)
+                .bind(client.uuid())
+                .fetch_all(conn)
+                .await?),
+        };
         Ok(rows
             .into_iter()
             .map(|(id, client_id, resource, scope, opaque, issued_at, expires_at, last_used_at, revoked)| {

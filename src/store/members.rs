@@ -52,7 +52,7 @@ impl MemberPaths {
 }
 
 /// A line of the list of members.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MemberLine {
     /// `client`, `user` or `group`.
     pub kind: String,
@@ -65,65 +65,66 @@ pub struct MemberLine {
     pub shown: String,
 }
 
+impl MemberLine {
+    /// What people look a member up by in a list: its kind, then its name.
+    pub fn place(&self) -> (&str, &str) {
+        (&self.kind, &self.name)
+    }
+}
+
+type MemberRow = (String, Uuid, String, String);
+
+fn line((kind, id, name, shown): MemberRow) -> MemberLine {
+    MemberLine { kind, id, name, shown }
+}
+
+/// What it is (0 a group, 1 a role, 2 a claim), the group, the resource of a role, name and value.
+type MembershipRow = (i32, Uuid, Uuid, String, String);
+
 impl Store {
     /// The groups that a client or user is in, with the roles and claims they bring.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn membership(&self, tenant: TenantId, member: MemberId) -> Result<Membership, StoreError> {
-        let (groups, roles, claims) = reading!(self, conn => {
+        let mut rows: Vec<MembershipRow> = reading!(self, conn =>
             // Client and user ids are UUIDs of one space, so one statement serves both.
-            let groups: Vec<(Uuid, String)> = sqlx::query_as(
+            sqlx::query_as(
                 "WITH RECURSIVE mine (id) AS (SELECT group_id FROM group_clients WHERE client_id = $1 \
                  UNION SELECT group_id FROM group_users WHERE user_id = $1 \
                  UNION SELECT g.group_id FROM group_groups g JOIN mine ON g.member_id = mine.id) \
-                 SELECT g.id, g.name FROM groups g JOIN mine ON mine.id = g.id WHERE g.tenant_id = $2",
+                 SELECT 0 AS part, g.id, g.id AS resource, g.name, '' AS value FROM mine CROSS JOIN groups g \
+                 WHERE g.id = mine.id AND g.tenant_id = $2 \
+                 UNION ALL SELECT 1, gr.group_id, o.resource_id, o.name, '' FROM mine CROSS JOIN group_roles gr \
+                 JOIN roles o ON o.id = gr.role_id WHERE gr.group_id = mine.id \
+                 UNION ALL SELECT 2, gc.group_id, gc.group_id, gc.name, gc.value FROM mine CROSS JOIN group_claims gc \
+                 WHERE gc.group_id = mine.id",
             )
             .bind(member.uuid())
             .bind(tenant.uuid())
-            .fetch_all(&mut *conn)
-            .await?;
-            if groups.is_empty() {
-                return Ok(Membership::default());
-            }
-            let roles: Vec<(Uuid, Uuid, String)> = sqlx::query_as(
-                "WITH RECURSIVE mine (id) AS (SELECT group_id FROM group_clients WHERE client_id = $1 \
-                 UNION SELECT group_id FROM group_users WHERE user_id = $1 \
-                 UNION SELECT g.group_id FROM group_groups g JOIN mine ON g.member_id = mine.id) \
-                 SELECT gr.group_id, o.resource_id, o.name FROM group_roles gr JOIN mine ON mine.id = gr.group_id \
-                 JOIN roles o ON o.id = gr.role_id ORDER BY o.name",
-            )
-            .bind(member.uuid())
-            .fetch_all(&mut *conn)
-            .await?;
-            let claims: Vec<(Uuid, String, String)> = sqlx::query_as(
-                "WITH RECURSIVE mine (id) AS (SELECT group_id FROM group_clients WHERE client_id = $1 \
-                 UNION SELECT group_id FROM group_users WHERE user_id = $1 \
-                 UNION SELECT g.group_id FROM group_groups g JOIN mine ON g.member_id = mine.id) \
-                 SELECT gc.group_id, gc.name, gc.value FROM group_claims gc JOIN mine ON mine.id = gc.group_id ORDER BY gc.name",
-            )
-            .bind(member.uuid())
-            .fetch_all(&mut *conn)
-            .await?;
-            (groups, roles, claims)
-        });
-        let mut groups: Vec<MemberGroup> = groups
-            .into_iter()
-            .map(|(id, name)| MemberGroup { id: id.into(), name, roles: Vec::new(), claims: Vec::new() })
-            .collect();
-        // In one order on every engine and under every collation: it is the order in tokens.
-        groups.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        let places: HashMap<Uuid, usize> = groups.iter().enumerate().map(|(at, group)| (group.id.uuid(), at)).collect();
-        for (group, resource, role) in roles {
-            if let Some(&at) = places.get(&group) {
-                groups[at].roles.push((resource.into(), role));
+            .fetch_all(conn)
+            .await?);
+        // The groups first: what they bring is put to them.
+        rows.sort_unstable_by_key(|row| row.0);
+        let mut groups: HashMap<Uuid, MemberGroup> = HashMap::new();
+        for (part, id, resource, name, value) in rows {
+            if part == 0 {
+                groups.insert(id, MemberGroup { id: id.into(), name, roles: Vec::new(), claims: Vec::new() });
+            } else if let Some(group) = groups.get_mut(&id) {
+                if part == 1 {
+                    group.roles.push((resource.into(), name));
+                } else {
+                    let value = serde_json::from_str(&value).map_err(|_| unreadable("group claim"))?;
+                    group.claims.push((name, value));
+                }
             }
         }
-        for (group, name, value) in claims {
-            if let Some(&at) = places.get(&group) {
-                let value = serde_json::from_str(&value).map_err(|_| unreadable("group claim"))?;
-                groups[at].claims.push((name, value));
-            }
+        // In one order on every engine and under every collation: it is the order in tokens.
+        let mut groups: Vec<MemberGroup> = groups.into_values().collect();
+        groups.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        for group in &mut groups {
+            group.roles.sort_unstable_by(|one, other| (&one.1, one.0.uuid()).cmp(&(&other.1, other.0.uuid())));
+            group.claims.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         }
         Ok(Membership { groups })
     }
@@ -145,8 +146,8 @@ impl Store {
                 "WITH RECURSIVE mine (id) AS (SELECT group_id FROM group_clients WHERE client_id = $1 \
                  UNION SELECT group_id FROM group_users WHERE user_id = $1 \
                  UNION SELECT g.group_id FROM group_groups g JOIN mine ON g.member_id = mine.id) \
-                 SELECT e.member_id, e.group_id, g.name FROM group_groups e JOIN mine ON mine.id = e.member_id \
-                 JOIN groups g ON g.id = e.group_id ORDER BY g.name",
+                 SELECT e.member_id, e.group_id, g.name FROM mine CROSS JOIN group_groups e \
+                 JOIN groups g ON g.id = e.group_id WHERE e.member_id = mine.id ORDER BY g.name",
             )
             .bind(member.uuid())
             .fetch_all(&mut *conn)
@@ -171,29 +172,82 @@ impl Store {
         Ok(MemberPaths(paths))
     }
 
-    /// Members of a group: the direct ones, or every client and user at any depth together with the groups between.
+    /// Direct members of a group in order of their ids, which is that in which they were made; after `after`, at most
+    /// `limit`. What a group has more does not make it slower.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn list_members(&self, group: GroupId, transitive: bool) -> Result<Vec<MemberLine>, StoreError> {
-        let rows: Vec<(String, Uuid, String, String)> = reading!(self, conn =>
+    pub async fn list_members(&self, group: GroupId, page: (Uuid, i64)) -> Result<Vec<MemberLine>, StoreError> {
+        let rows: Vec<MemberRow> = reading!(self, conn =>
             sqlx::query_as(
-                "WITH RECURSIVE inside (id, deep) AS (SELECT id, 0 FROM groups WHERE id = $1 \
-                 UNION SELECT g.member_id, 1 FROM group_groups g JOIN inside ON g.group_id = inside.id WHERE $2) \
-                 SELECT 'client' AS kind, c.id, c.client_id AS name, c.name AS shown FROM clients c \
-                 JOIN group_clients m ON m.client_id = c.id \
-                 WHERE m.group_id IN (SELECT id FROM inside) \
-                 UNION SELECT 'user', u.id, u.username, COALESCE(u.display_name, u.username) FROM users u \
-                 JOIN group_users m ON m.user_id = u.id \
-                 WHERE m.group_id IN (SELECT id FROM inside) \
-                 UNION SELECT 'group', g.id, g.name, g.name FROM groups g JOIN group_groups m ON m.member_id = g.id \
-                 WHERE m.group_id IN (SELECT id FROM inside) ORDER BY 1, 3",
+                "SELECT kind, id, name, shown FROM (SELECT 'client' AS kind, c.id, c.client_id AS name, c.name AS shown \
+                 FROM group_clients m JOIN clients c ON c.id = m.client_id \
+                 WHERE m.group_id = $1 AND m.client_id > $2 ORDER BY m.client_id LIMIT $3) AS page \
+                 UNION ALL SELECT kind, id, name, shown FROM (SELECT 'user' AS kind, u.id, u.username AS name, \
+                 COALESCE(u.display_name, u.username) AS shown FROM group_users m JOIN users u ON u.id = m.user_id \
+                 WHERE m.group_id = $1 AND m.user_id > $2 ORDER BY m.user_id LIMIT $3) AS page \
+                 UNION ALL SELECT kind, id, name, shown FROM (SELECT 'group' AS kind, g.id, g.name, g.name AS shown \
+                 FROM group_groups m JOIN groups g ON g.id = m.member_id \
+                 WHERE m.group_id = $1 AND m.member_id > $2 ORDER BY m.member_id LIMIT $3) AS page ORDER BY 2 LIMIT $3",
             )
             .bind(group.uuid())
-            .bind(transitive)
+            .bind(page.0)
+            .bind(page.1)
             .fetch_all(conn)
             .await?);
-        Ok(rows.into_iter().map(|(kind, id, name, shown)| MemberLine { kind, id, name, shown }).collect())
+        Ok(rows.into_iter().map(line).collect())
+    }
+
+    /// Every client, user and group that is in a group at any depth, each once; paged as [`Store::list_members`]. All that is
+    /// inside is looked through for each page, so a very large group takes its time.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn list_all_members(&self, group: GroupId, page: (Uuid, i64)) -> Result<Vec<MemberLine>, StoreError> {
+        let rows: Vec<MemberRow> = reading!(self, conn =>
+            // Materialized: PostgreSQL would rather walk along all clients until a page of them was found inside.
+            sqlx::query_as(
+                "WITH RECURSIVE inside (id) AS (SELECT id FROM groups WHERE id = $1 \
+                 UNION SELECT g.member_id FROM group_groups g JOIN inside ON g.group_id = inside.id), \
+                 clients_inside (id) AS MATERIALIZED (SELECT DISTINCT m.client_id FROM inside CROSS JOIN group_clients m \
+                 WHERE m.group_id = inside.id AND m.client_id > $2), \
+                 users_inside (id) AS MATERIALIZED (SELECT DISTINCT m.user_id FROM inside CROSS JOIN group_users m \
+                 WHERE m.group_id = inside.id AND m.user_id > $2) \
+                 SELECT 'client' AS kind, c.id, c.client_id AS name, c.name AS shown \
+                 FROM (SELECT id FROM clients_inside ORDER BY 1 LIMIT $3) AS page CROSS JOIN clients c WHERE c.id = page.id \
+                 UNION ALL SELECT 'user', u.id, u.username, COALESCE(u.display_name, u.username) \
+                 FROM (SELECT id FROM users_inside ORDER BY 1 LIMIT $3) AS page CROSS JOIN users u WHERE u.id = page.id \
+                 UNION ALL SELECT 'group', g.id, g.name, g.name \
+                 FROM (SELECT id FROM inside WHERE id > $2 AND id <> $1 ORDER BY 1 LIMIT $3) AS page CROSS JOIN groups g WHERE g.id = page.id \
+                 ORDER BY 2 LIMIT $3",
+            )
+            .bind(group.uuid())
+            .bind(page.0)
+            .bind(page.1)
+            .fetch_all(conn)
+            .await?);
+        Ok(rows.into_iter().map(line).collect())
+    }
+
+    /// A direct member of a group by its id.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn find_member(&self, group: GroupId, member: Uuid) -> Result<Option<MemberLine>, StoreError> {
+        let row: Option<MemberRow> = reading!(self, conn =>
+            sqlx::query_as(
+                "SELECT 'client' AS kind, c.id, c.client_id AS name, c.name AS shown FROM group_clients m \
+                 JOIN clients c ON c.id = m.client_id WHERE m.group_id = $1 AND m.client_id = $2 \
+                 UNION ALL SELECT 'user', u.id, u.username, COALESCE(u.display_name, u.username) FROM group_users m \
+                 JOIN users u ON u.id = m.user_id WHERE m.group_id = $1 AND m.user_id = $2 \
+                 UNION ALL SELECT 'group', g.id, g.name, g.name FROM group_groups m JOIN groups g ON g.id = m.member_id \
+                 WHERE m.group_id = $1 AND m.member_id = $2",
+            )
+            .bind(group.uuid())
+            .bind(member)
+            .fetch_optional(conn)
+            .await?);
+        Ok(row.map(line))
     }
 
     /// Adds a member; answers whether that is new.

@@ -171,8 +171,8 @@ impl Store {
     ) -> Result<Vec<(String, String, UnixTime)>, StoreError> {
         Ok(reading!(self, conn =>
             sqlx::query_as(
-                "SELECT c.client_id, s.hint, s.expires_at FROM client_secrets s JOIN clients c ON c.id = s.client_id \
-                 WHERE c.tenant_id = $1 AND c.enabled AND s.expires_at < $2 ORDER BY s.expires_at LIMIT 100",
+                "SELECT c.client_id, s.hint, s.expires_at FROM client_secrets s CROSS JOIN clients c \
+                 WHERE c.id = s.client_id AND c.tenant_id = $1 AND c.enabled AND s.expires_at < $2 ORDER BY s.expires_at LIMIT 100",
             )
             .bind(tenant.uuid())
             .bind(before)

@@ -235,7 +235,9 @@ impl Store {
             // RFC 9700 §4.15: who reads a name or a `sub` must not take a person for a client, in whatever case the
             // client id is written.
             let client: Option<(String,)> = sqlx::query_as(
-                "SELECT client_id FROM clients WHERE tenant_id = $1 AND (LOWER(client_id) = $2 OR LOWER(client_id) = $3 OR id = $4)",
+                "SELECT client_id FROM clients WHERE tenant_id = $1 AND LOWER(client_id) = $2 \
+                 UNION ALL SELECT client_id FROM clients WHERE tenant_id = $1 AND LOWER(client_id) = $3 \
+                 UNION ALL SELECT client_id FROM clients WHERE tenant_id = $1 AND id = $4",
             )
             .bind(tenant.uuid())
             .bind(new.username.as_str())

@@ -1,0 +1,183 @@
+//! A directory that has grown: no statement reads a whole table, lists come in pages, a long sweep holds nobody up.
+
+use crate::store::statements;
+use crate::support::{API, START, TestApp};
+use grantor::store::DatabaseUrl;
+use grantor::store::members::{Member, MemberLine};
+use grantor::types::id::MemberId;
+use regex::Regex;
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// What SQLite says about how it would run a statement; nothing on another engine, whose plan rests on what is in the
+/// tables.
+async fn plans(test: &TestApp) -> Vec<(String, Vec<String>)> {
+    let DatabaseUrl::Sqlite(path) = &test.database else { return Vec::new() };
+    let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    let mut plans = Vec::new();
+    for (file, text) in statements() {
+        plans.push((format!("{file}: {text}"), plan(&mut conn, &text).await));
+    }
+    plans
+}
+
+async fn plan(conn: &mut SqliteConnection, text: &str) -> Vec<String> {
+    let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(conn).await.unwrap();
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+/// The steps that go through a whole table. What the statement itself worked out before is no table.
+fn scans(plan: &[String]) -> Vec<&String> {
+    let worked_out = |name: &str| {
+        let made = [format!("MATERIALIZE {name}"), format!("CO-ROUTINE {name}")];
+        plan.iter().any(|step| made.contains(step))
+    };
+    plan.iter()
+        .filter(|step| step.strip_prefix("SCAN ").is_some_and(|name| name != "CONSTANT ROW" && !worked_out(name)))
+        .collect()
+}
+
+#[tokio::test]
+async fn no_statement_reads_a_whole_table() {
+    // The first row of an index, and no more.
+    let first = "ORDER BY created_at, kid LIMIT 1";
+    let test = TestApp::new().await;
+    for (text, plan) in plans(&test).await {
+        let scans = scans(&plan);
+        let bounded = text.ends_with(first) && scans.len() == 1 && scans[0].contains("USING INDEX");
+        assert!(bounded || scans.is_empty(), "{text}\n{plan:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_does_read_a_whole_table_is_seen() {
+    let test = TestApp::new().await;
+    let DatabaseUrl::Sqlite(path) = &test.database else {
+        eprintln!("skipped: plans are SQLite's");
+        return;
+    };
+    let mut conn = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    let mut found = Vec::new();
+    for text in [
+        "SELECT id FROM clients WHERE name = $1",
+        "SELECT client_id FROM clients WHERE tenant_id = $1 AND client_id = $2",
+        "WITH RECURSIVE mine (id) AS (SELECT $1 UNION SELECT group_id FROM group_groups g JOIN mine ON g.member_id = mine.id) \
+         SELECT id FROM mine",
+    ] {
+        found.push(scans(&plan(&mut conn, text).await).len());
+    }
+    assert_eq!(found, [1, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_page_of_a_list_is_read_along_an_index_and_not_sorted() {
+    let test = TestApp::new().await;
+    let page = Regex::new(r"> \$\d .*ORDER BY [a-z._]+ LIMIT \$\d$").unwrap();
+    let mut pages = 0;
+    for (text, plan) in plans(&test).await {
+        if page.is_match(&text) && !text.contains("UNION") {
+            pages += 1;
+            assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{text}\n{plan:#?}");
+        }
+    }
+    let lists = ["tenants", "clients", "users", "groups", "tokens", "tokens of a client", "changes"];
+    assert!(pages == lists.len() || pages == 0 && !matches!(test.database, DatabaseUrl::Sqlite(_)), "{pages} pages");
+}
+
+/// All pages of a list of members, two lines each.
+async fn pages<F>(read: impl Fn((Uuid, i64)) -> F) -> Vec<MemberLine>
+where
+    F: Future<Output = Result<Vec<MemberLine>, grantor::store::StoreError>>,
+{
+    let (mut all, mut after) = (Vec::new(), Uuid::nil());
+    loop {
+        let page = read((after, 2)).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { return all };
+        after = last.id;
+        all.extend(page);
+    }
+}
+
+fn sorted(lines: Vec<MemberLine>) -> Vec<(String, String)> {
+    assert!(lines.is_sorted_by_key(|line| line.id), "{lines:?}");
+    let mut names: Vec<_> = lines.into_iter().map(|line| (line.kind, line.name)).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn members_come_in_pages_each_of_them_once() {
+    let test = TestApp::new().await;
+    test.resource(API, |_| ()).await;
+    let (outer, inner, innermost) =
+        (test.group("outer").await, test.group("inner").await, test.group("innermost").await);
+    test.add_group(&outer, &inner).await;
+    test.add_group(&inner, &innermost).await;
+    test.add_group(&outer, &innermost).await;
+    for name in ["a", "b", "c"] {
+        test.client(name, &[]).await;
+        test.add_client(&outer, name).await;
+        test.add_client(&innermost, name).await;
+    }
+    let ann = Member::Subject(MemberId::User(test.user("ann").await));
+    test.app.store.add_member(test.tenant_id().await, &inner, ann, START).await.unwrap();
+
+    let store = &test.app.store;
+    let named = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(kind, name)| ((*kind).to_owned(), (*name).to_owned())).collect()
+    };
+    let clients = [("client", "a"), ("client", "b"), ("client", "c")];
+    let groups = [("group", "inner"), ("group", "innermost")];
+    let direct = pages(|page| store.list_members(outer.id, page)).await;
+    assert_eq!(sorted(direct), named(&[&clients[..], &groups].concat()));
+    let all = pages(|page| store.list_all_members(outer.id, page)).await;
+    assert_eq!(sorted(all), named(&[&clients[..], &groups, &[("user", "ann")]].concat()));
+    assert_eq!(sorted(pages(|page| store.list_all_members(innermost.id, page)).await), named(&clients));
+}
+
+#[tokio::test]
+async fn a_direct_member_is_found_by_its_id_and_nobody_else_is() {
+    let test = TestApp::new().await;
+    let (outer, inner) = (test.group("outer").await, test.group("inner").await);
+    test.add_group(&outer, &inner).await;
+    test.client("app", &[]).await;
+    test.add_client(&inner, "app").await;
+    let app = test.find_client("app").await.oid.uuid();
+    let store = &test.app.store;
+    assert_eq!(store.find_member(inner.id, app).await.unwrap().unwrap().name, "app");
+    assert_eq!(store.find_member(outer.id, inner.id.uuid()).await.unwrap().unwrap().kind, "group");
+    assert_eq!(store.find_member(outer.id, app).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn changes_are_seen_while_a_long_sweep_goes_on() {
+    let test = TestApp::new().await;
+    let random = match test.database {
+        DatabaseUrl::Sqlite(_) => "randomblob(16)",
+        DatabaseUrl::Postgres(_) => "gen_random_uuid()",
+    };
+    // Two hundred batches, with a pause after each.
+    test.execute(&format!(
+        "INSERT INTO revocations (tenant_id, jti, list_id, list_index, revoked_at, expires_at) \
+         WITH RECURSIVE turns (turn) AS (SELECT 1 UNION ALL SELECT turn + 1 FROM turns WHERE turn < 100000) \
+         SELECT id, {random}, {random}, turn, 1, 1 FROM turns, tenants"
+    ))
+    .await;
+    let running = tokio::spawn(grantor::sweep::run(test.app.clone()));
+    let left = || test.number("SELECT COUNT(*) FROM revocations");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while left().await == 100_000 {
+        assert!(Instant::now() < deadline, "the sweep does not begin");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    test.group("changed").await;
+    let revision = test.app.store.revision().await.unwrap();
+    while test.app.directory.applied().revision() < revision {
+        assert!(Instant::now() < deadline, "the change is not seen");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(left().await > 0, "the change was seen only after the sweep");
+    running.abort();
+}
