@@ -2,6 +2,7 @@
 
 use super::StoreError;
 use super::remote::Remote;
+use super::token_states::Waiting;
 use super::writer::Writer;
 use crate::types::Invalid;
 use sqlx::migrate::Migrator;
@@ -10,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{Connection, Executor};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The migrations of this version. Later ones that the database knows are let be: schema changes expand first and
@@ -106,6 +108,7 @@ pub(super) enum Db {
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) db: Db,
+    pub(super) states: Arc<Waiting>,
 }
 
 impl Store {
@@ -166,7 +169,7 @@ impl Store {
         refuse_others(write.fetch_all(sqlx::raw_sql(others)).await?.len())?;
         migrations().run(&write).await.map_err(migration)?;
         let read = pool(SQLITE_READERS).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { db: Db::Sqlite { read, write: Writer::new(write) } })
+        Ok(Self { db: Db::Sqlite { read, write: Writer::new(write) }, states: Arc::default() })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
@@ -187,7 +190,7 @@ impl Store {
         let unhurried = PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
         migrations().run(&unhurried).await.map_err(migration)?;
         unhurried.close().await;
-        Ok(Self { db: Db::Postgres(Remote::new(options)) })
+        Ok(Self { db: Db::Postgres(Remote::new(options)), states: Arc::default() })
     }
 
     /// Asks the database for one row, for readiness.

@@ -29,6 +29,7 @@ pub mod secrets;
 pub mod sessions;
 pub mod status;
 pub mod tenants;
+pub mod token_states;
 pub mod users;
 mod writer;
 

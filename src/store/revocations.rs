@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError, reading, writing};
 use crate::types::clock::UnixTime;
-use crate::types::id::{MemberId, StatusListId, TenantId};
+use crate::types::id::{StatusListId, TenantId};
 use crate::types::status::StatusIndex;
 use uuid::Uuid;
 
@@ -15,19 +15,6 @@ pub struct Revocation {
     pub status: StatusIndex,
     /// Its `exp`: after it the row is of no use.
     pub expires_at: UnixTime,
-}
-
-/// What the database knows of a token whose signature is good.
-#[derive(Debug, Clone, Copy)]
-pub struct TokenState {
-    /// It was revoked.
-    pub revoked: bool,
-    /// The client it was issued to, and the person if there is one, exist and are enabled.
-    pub subject_enabled: bool,
-    /// The tenant exists and is enabled.
-    pub tenant_enabled: bool,
-    /// An operator issued it, so that its last use is of interest.
-    pub listed: bool,
 }
 
 impl Store {
@@ -56,36 +43,6 @@ impl Store {
             .await?
             .rows_affected())
             > 0)
-    }
-
-    /// Revocation, subject, client and tenant of a token, as they are now.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn token_state(
-        &self,
-        tenant: TenantId,
-        jti: Uuid,
-        subject: MemberId,
-        client_id: &str,
-    ) -> Result<TokenState, StoreError> {
-        let (revoked, client_enabled, user_enabled, tenant_enabled, listed): (bool, bool, bool, bool, bool) = reading!(self, conn =>
-            sqlx::query_as(
-                "SELECT EXISTS (SELECT 1 FROM revocations WHERE tenant_id = $1 AND jti = $2), \
-                 EXISTS (SELECT 1 FROM clients WHERE tenant_id = $1 AND client_id = $4 AND enabled AND (id = $3 OR $5)), \
-                 EXISTS (SELECT 1 FROM users WHERE tenant_id = $1 AND id = $3 AND enabled), \
-                 EXISTS (SELECT 1 FROM tenants WHERE id = $1 AND enabled), \
-                 EXISTS (SELECT 1 FROM kept_tokens WHERE jti = $2 AND by_operator)",
-            )
-            .bind(tenant.uuid())
-            .bind(jti)
-            .bind(subject.uuid())
-            .bind(client_id)
-            .bind(matches!(subject, MemberId::User(_)))
-            .fetch_one(conn)
-            .await?);
-        let subject_enabled = client_enabled && (user_enabled || matches!(subject, MemberId::Client(_)));
-        Ok(TokenState { revoked, subject_enabled, tenant_enabled, listed })
     }
 
     /// The set bits of a status list.
