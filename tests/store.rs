@@ -22,9 +22,12 @@ pub fn statements() -> Vec<(String, String)> {
     let literal = Regex::new(r#"(?s)^\s*"((?:[^"\\]|\\.)*)""#).unwrap();
     let continued = Regex::new(r"\\\n\s*").unwrap();
     let mut found = Vec::new();
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    let mut paths = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store")];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
         let file = path.file_name().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&path).unwrap();
         for at in call.find_iter(&text) {

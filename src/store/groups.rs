@@ -123,8 +123,8 @@ impl Store {
                  (SELECT COUNT(*) FROM group_clients m WHERE m.group_id = g.id) + \
                  (SELECT COUNT(*) FROM group_users m WHERE m.group_id = g.id) + \
                  (SELECT COUNT(*) FROM group_groups m WHERE m.group_id = g.id) \
-                 FROM group_owner_users o JOIN groups g ON g.id = o.group_id \
-                 WHERE g.tenant_id = $1 AND o.user_id = $2 ORDER BY g.name LIMIT 1000",
+                 FROM group_owner_users o CROSS JOIN groups g \
+                 WHERE g.id = o.group_id AND g.tenant_id = $1 AND o.user_id = $2 ORDER BY g.name LIMIT 1000",
             )
             .bind(tenant.uuid())
             .bind(owner.uuid())

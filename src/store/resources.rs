@@ -279,8 +279,8 @@ impl Store {
             .fetch_all(&mut *conn)
             .await?;
             let required: Vec<(Uuid, Uuid, String)> = sqlx::query_as(
-                "SELECT q.resource_id, q.group_id, g.name FROM resource_required_groups q JOIN groups g ON g.id = q.group_id \
-                 WHERE g.tenant_id = $1 ORDER BY g.name",
+                "SELECT q.resource_id, q.group_id, g.name FROM resources r CROSS JOIN resource_required_groups q \
+                 CROSS JOIN groups g WHERE r.tenant_id = $1 AND q.resource_id = r.id AND g.id = q.group_id ORDER BY g.name",
             )
             .bind(tenant.uuid())
             .fetch_all(&mut *conn)

@@ -234,10 +234,11 @@ impl Store {
             announce!(tx, tenant, Noun::Group, new.username.as_str(), now);
             // RFC 9700 §4.15: who reads a name or a `sub` must not take a person for a client, in whatever case the
             // client id is written.
-            let client: Option<(String,)> = sqlx::query_as(
-                "SELECT client_id FROM clients WHERE tenant_id = $1 AND LOWER(client_id) = $2 \
-                 UNION ALL SELECT client_id FROM clients WHERE tenant_id = $1 AND LOWER(client_id) = $3 \
-                 UNION ALL SELECT client_id FROM clients WHERE tenant_id = $1 AND id = $4",
+            // The id is asked for as well: for the client id alone SQLite goes through an index of all of the tenant's.
+            let client: Option<(Uuid, String)> = sqlx::query_as(
+                "SELECT id, client_id FROM clients WHERE tenant_id = $1 AND LOWER(client_id) = $2 \
+                 UNION ALL SELECT id, client_id FROM clients WHERE tenant_id = $1 AND LOWER(client_id) = $3 \
+                 UNION ALL SELECT id, client_id FROM clients WHERE tenant_id = $1 AND id = $4",
             )
             .bind(tenant.uuid())
             .bind(new.username.as_str())
@@ -245,7 +246,7 @@ impl Store {
             .bind(new.id.uuid())
             .fetch_optional(&mut *tx)
             .await?;
-            if let Some((client_id,)) = client {
+            if let Some((_, client_id)) = client {
                 return Err(AdminError::refused(format!(
                     "'{}' means a client ('{client_id}'); choose another user name", new.username
                 )));
