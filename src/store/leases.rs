@@ -4,6 +4,7 @@
 //! while the database is away. A tenant that is idle has nothing leased ahead. What is left when the server stops stays
 //! unused, which costs a few zero bits in a list.
 
+#[path = "joint.rs"]
 mod joint;
 
 pub use joint::Joint;
@@ -17,7 +18,7 @@ use crate::types::status::StatusIndex;
 use arc_swap::ArcSwapOption;
 use moka::sync::Cache;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Indexes in the smallest and in the largest lease. Sizes are powers of two.
@@ -96,6 +97,8 @@ struct Hand {
     reserve: Mutex<VecDeque<Arc<Block>>>,
     /// Indexes that were leased, without those that grew too old in hand.
     leased: AtomicU64,
+    /// The longest lifetime that was asked for. Lists are kept for no longer than that needs, and keys with them.
+    longest: AtomicI64,
     pace: Mutex<Pace>,
     leasing: Joint,
 }
@@ -183,17 +186,21 @@ impl StatusLeases {
     /// # Errors
     /// Everything in hand is used up and the database does not answer.
     pub async fn allocate(&self, tenant: TenantId, expires_at: UnixTime) -> Result<StatusIndex, StoreError> {
-        let kind = Kind::of(expires_at - self.clock.now());
+        let lifetime = expires_at - self.clock.now();
+        let kind = Kind::of(lifetime);
         let hand = match self.hands.get(&(tenant, kind)) {
             Some(hand) => hand,
             None => self.hands.get_with((tenant, kind), || Arc::new(Hand::new(self.clock.now()))),
         };
+        if hand.longest.load(Ordering::Relaxed) < lifetime {
+            hand.longest.fetch_max(lifetime, Ordering::Relaxed);
+        }
         // More than one turn only where a crowd took a whole block before this one of it came.
         for _ in 0..100 {
             if let Some(index) = hand.take(expires_at) {
                 return Ok(index);
             }
-            hand.leasing.run(|| self.follow_up(tenant, kind, &hand)).await?;
+            hand.leasing.run(|| self.follow_up(tenant, &hand)).await?;
         }
         Err(StoreError::Unavailable("status list indexes are used up faster than they are leased".into()))
     }
@@ -204,11 +211,11 @@ impl StatusLeases {
     /// The database does not answer; what is in hand stays good.
     pub async fn top_up(&self) -> Result<(), StoreError> {
         for (key, hand) in &self.hands {
-            let (tenant, kind) = *key;
+            let (tenant, _) = *key;
             let mut missing = hand.missing(self.clock.now(), self.seconds);
             while missing > 0 {
                 let size = u32::try_from(missing).unwrap_or(LARGEST).min(LARGEST).next_power_of_two().max(SMALLEST);
-                hand.add(self.lease(tenant, kind, size).await?);
+                hand.add(self.lease(tenant, &hand, size).await?);
                 missing = missing.saturating_sub(size.into());
             }
         }
@@ -216,25 +223,27 @@ impl StatusLeases {
     }
 
     /// The next block for a hand that is empty, unless somebody else leased one meanwhile.
-    async fn follow_up(&self, tenant: TenantId, kind: Kind, hand: &Hand) -> Result<(), StoreError> {
+    async fn follow_up(&self, tenant: TenantId, hand: &Hand) -> Result<(), StoreError> {
         if !hand.reserve().is_empty() {
             return Ok(());
         }
         let now = self.clock.now();
         let last = hand.current.load_full();
-        if last.as_ref().is_some_and(|block| block.left() > 0 && now + kind.longest() <= block.lease.covers_until) {
+        if last.as_ref().is_some_and(|block| {
+            block.left() > 0 && now + hand.longest.load(Ordering::Relaxed) <= block.lease.covers_until
+        }) {
             return Ok(());
         }
         let fast = last.filter(|block| now - block.leased_at < LASTS);
         let size = fast.map_or(SMALLEST, |block| (block.size * 2).min(LARGEST));
-        hand.add(self.lease(tenant, kind, size).await?);
+        hand.add(self.lease(tenant, hand, size).await?);
         Ok(())
     }
 
-    async fn lease(&self, tenant: TenantId, kind: Kind, size: u32) -> Result<Block, StoreError> {
+    async fn lease(&self, tenant: TenantId, hand: &Hand, size: u32) -> Result<Block, StoreError> {
         let now = self.clock.now();
         let fresh = self.random.uuid_v7(&self.clock).into();
-        let covers_until = now.saturating_add(kind.longest()).saturating_add(COVER);
+        let covers_until = now.saturating_add(hand.longest.load(Ordering::Relaxed)).saturating_add(COVER);
         let lease = self.store.lease_indexes(tenant, (size, covers_until), fresh, now).await?;
         let step = u32::from_le_bytes(self.random.bytes()) | 1;
         let start = u32::from_le_bytes(self.random.bytes());
