@@ -9,7 +9,8 @@ use crate::keys::seal::Kek;
 use crate::keys::{self, KeyError, KeyRing};
 use crate::store::cache::{Applied, Cached, Directory};
 use crate::store::clients::Client;
-use crate::store::leases::{Joint, StatusLeases};
+use crate::store::joint::Joint;
+use crate::store::leases::StatusLeases;
 use crate::store::members::Membership;
 use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
@@ -29,7 +30,7 @@ use moka::sync::Cache;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -137,19 +138,17 @@ pub struct Decided {
     pub resources: Arc<Vec<Resource>>,
     /// The client's groups.
     pub membership: Arc<(u64, Membership)>,
+    /// The tenant's keys.
+    pub keys: Arc<KeyRing>,
 }
 
 impl Decided {
-    /// True while all of it is what it was.
-    pub fn is(
-        &self,
-        client: &Arc<Client>,
-        resources: &Arc<Vec<Resource>>,
-        membership: &Arc<(u64, Membership)>,
-    ) -> bool {
-        Arc::ptr_eq(&self.client, client)
-            && Arc::ptr_eq(&self.resources, resources)
-            && Arc::ptr_eq(&self.membership, membership)
+    /// True when all of it is what it was.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.client, &other.client)
+            && Arc::ptr_eq(&self.resources, &other.resources)
+            && Arc::ptr_eq(&self.membership, &other.membership)
+            && Arc::ptr_eq(&self.keys, &other.keys)
     }
 }
 
@@ -157,6 +156,8 @@ impl Decided {
 pub struct Decision {
     /// What it was decided from.
     pub from: Decided,
+    /// The last settled revision of the directory at which all of that was looked at: while it stands, nothing changed.
+    pub seen_at: AtomicI64,
     /// The audience.
     pub resource: ResourceId,
     /// The claims.
@@ -169,6 +170,13 @@ pub struct Decision {
     pub scope: String,
     /// The number of groups, when they are too many for the token.
     pub overage: Option<usize>,
+}
+
+impl Decision {
+    /// True while nothing changed that it was made from, for a client that was looked up just now.
+    pub fn stands(&self, client: &Arc<Client>, settled: i64) -> bool {
+        self.seen_at.load(Ordering::SeqCst) == settled && Arc::ptr_eq(&self.from.client, client)
+    }
 }
 
 /// A client, and the `scope` and `resource` parameters that it sends.
@@ -376,6 +384,7 @@ impl App {
                     self.key_rings.forget(&change.tenant);
                 }
             }
+            applied.settle(last.revision);
         }
         applied.seen_now();
         Ok(())

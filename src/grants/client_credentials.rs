@@ -1,9 +1,10 @@
 //! The client credentials grant (RFC 6749 §4.4): a client acts for itself.
 
 use super::{Answer, Exchange, Given, Grant};
-use crate::app::{App, Decided, DecisionKey};
+use crate::app::{App, Decided, Decision, DecisionKey};
 use crate::error::{OAuthError, reason};
 use crate::store::clients::Client;
+use crate::store::members::Membership;
 use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
 use crate::tokens::issue::{self, Issuance, TokenAnswer};
@@ -12,6 +13,7 @@ use crate::types::id::MemberId;
 use crate::types::policy::TokenFormat;
 use crate::types::scope::Scope;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The grant.
 pub const GRANT: Grant =
@@ -31,32 +33,38 @@ fn exchange(request: Exchange<'_>) -> Answer<'_> {
 
 async fn issue(request: Exchange<'_>, scope: &str, targets: &[&str]) -> Result<TokenAnswer, OAuthError> {
     let Exchange { app, tenant, client, .. } = request;
-    let resources = app.directory.resources(tenant.id).await?;
-    let membership = app.directory.membership(tenant.id, MemberId::Client(client.client().oid)).await?;
+    let settled = app.directory.applied().settled();
     let key = (client.client().oid, scope.to_owned(), targets.iter().map(|target| (*target).to_owned()).collect());
-    let remembered = app.decisions.get(&key);
-    // The same request of the same client, resources and groups is decided in the same way.
-    if let Some(decision) = remembered.filter(|last| last.from.is(client.shared(), &resources, &membership)) {
-        return issue::mint_decided(app, tenant, &decision).await;
+    let last = app.decisions.get(&key);
+    if let Some(last) = last.as_ref().filter(|last| last.stands(client.shared(), settled)) {
+        return issue::mint_decided(app, tenant, last).await;
     }
-    Box::pin(decide_anew(request, key, &resources, (scope, targets))).await
+    // In a box of its own: what is seldom done must not make every request carry room for it.
+    Box::pin(decide_anew(request, (key, last), settled)).await
 }
 
+/// Decides, unless all that the last decision was made from is the same after all.
 async fn decide_anew(
     request: Exchange<'_>,
-    key: DecisionKey,
-    resources: &Arc<Vec<Resource>>,
-    asked: (&str, &[&str]),
+    (key, last): (DecisionKey, Option<Arc<Decision>>),
+    settled: i64,
 ) -> Result<TokenAnswer, OAuthError> {
-    let Exchange { app, tenant, client, .. } = request;
-    let wanted = Wanted { client: client.client(), resources, scope: asked.0, targets: asked.1 };
-    let issuance = decide(app, tenant, wanted).await?;
+    let Exchange { app, tenant, client, form } = request;
+    let resources = app.directory.resources(tenant.id).await?;
+    let membership = app.directory.membership(tenant.id, MemberId::Client(client.client().oid)).await?;
+    let keys = app.key_ring(tenant.id).await?;
+    let from = Decided { client: client.shared().clone(), resources: resources.clone(), membership, keys };
+    if let Some(last) = last.filter(|last| last.from.is(&from)) {
+        last.seen_at.store(settled, Ordering::SeqCst);
+        return issue::mint_decided(app, tenant, &last).await;
+    }
+    let targets: Vec<&str> = form.all("resource").collect();
+    let wanted = Wanted { client: client.client(), resources: &resources, scope: &key.1, targets: &targets };
+    let issuance = decide_with(tenant, wanted, from.membership.clone())?;
     if issuance.resource.settings.token_format == TokenFormat::Opaque {
         return Ok(issue::mint(app, issuance).await?.into());
     }
-    let (client, membership) = (client.shared().clone(), issuance.membership.clone());
-    let from = Decided { client, resources: resources.clone(), membership };
-    let decision = Arc::new(issue::decide(app, issuance, from)?);
+    let decision = Arc::new(issue::decide(app, issuance, (from, settled))?);
     app.decisions.insert(key, decision.clone());
     issue::mint_decided(app, tenant, &decision).await
 }
@@ -79,9 +87,17 @@ pub struct Wanted<'a> {
 /// # Errors
 /// The rule that says no.
 pub async fn decide<'a>(app: &App, tenant: &'a Tenant, wanted: Wanted<'a>) -> Result<Issuance<'a>, OAuthError> {
+    let membership = app.directory.membership(tenant.id, MemberId::Client(wanted.client.oid)).await?;
+    decide_with(tenant, wanted, membership)
+}
+
+fn decide_with<'a>(
+    tenant: &'a Tenant,
+    wanted: Wanted<'a>,
+    membership: Arc<(u64, Membership)>,
+) -> Result<Issuance<'a>, OAuthError> {
     let scope: Scope = wanted.scope.parse().map_err(|_| reason::SCOPE_MALFORMED)?;
     let asked = scopes::resolve(wanted.resources, &scope, wanted.targets)?;
-    let membership = app.directory.membership(tenant.id, MemberId::Client(wanted.client.oid)).await?;
     let granted = scopes::grant_to_client(wanted.client, &membership.1, &asked)?;
     Ok(Issuance { tenant, client: wanted.client, login: None, resource: asked.resource, granted, membership })
 }

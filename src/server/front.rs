@@ -34,7 +34,7 @@ struct Published {
     headers: HeaderMap,
     body: Bytes,
     at: UnixTime,
-    revision: i64,
+    settled: i64,
 }
 
 /// The service as a connection sees it.
@@ -67,7 +67,7 @@ impl Front {
             return None;
         }
         let answer = cache.get(request.uri().path())?;
-        let same = answer.at == self.with.clock.now() && answer.revision == applied.revision();
+        let same = answer.at == self.with.clock.now() && answer.settled == applied.settled();
         if !same || applied.check().is_err() {
             return None;
         }
@@ -109,18 +109,18 @@ impl Service<Request> for Front {
 impl Front {
     async fn route(self, request: Request) -> Result<Response, Infallible> {
         let place = self.published.as_ref().filter(|_| is_plain(&request));
-        let place = place.map(|(cache, applied)| (cache, request.uri().path().to_owned(), applied.revision()));
+        let place = place.map(|(cache, applied)| (cache, request.uri().path().to_owned(), applied.settled()));
         let at = self.with.clock.now();
         let mut response = finish(&self.with, request, self.router.clone()).await;
         let repeatable = response.extensions_mut().remove::<Repeatable>().is_some();
-        let Some((cache, path, revision)) = place.filter(|_| repeatable) else { return Ok(response) };
+        let Some((cache, path, settled)) = place.filter(|_| repeatable) else { return Ok(response) };
         let (parts, body) = response.into_parts();
         // It is a whole buffer already, so nothing is waited for.
         let Ok(body) = body.collect().await.map(|body| body.to_bytes()) else {
             return Ok(Response::from_parts(parts, Body::empty()));
         };
         let headers = parts.headers.clone();
-        cache.insert(path, Arc::new(Published { headers, body: body.clone(), at, revision }));
+        cache.insert(path, Arc::new(Published { headers, body: body.clone(), at, settled }));
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 }

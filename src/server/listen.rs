@@ -132,6 +132,8 @@ impl Connection {
         builder
             .http1()
             .header_read_timeout(None)
+            // Answers are small: copied behind their heads they cost one plain write.
+            .writev(false)
             .max_headers(bounds.header_lines)
             .max_buf_size(bounds.largest_head as usize);
         builder

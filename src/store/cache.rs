@@ -29,6 +29,7 @@ const CLIENTS: u64 = 20_000;
 #[derive(Debug)]
 pub struct Applied {
     revision: AtomicI64,
+    settled: AtomicI64,
     seen: ArcSwap<Instant>,
     max_age: Duration,
 }
@@ -36,7 +37,8 @@ pub struct Applied {
 impl Applied {
     /// Starts at `revision`, believed for `max_age` after each look at the log.
     pub fn new(revision: i64, max_age: Duration) -> Arc<Self> {
-        Arc::new(Self { revision: AtomicI64::new(revision), seen: ArcSwap::from_pointee(Instant::now()), max_age })
+        let (settled, revision) = (AtomicI64::new(revision), AtomicI64::new(revision));
+        Arc::new(Self { revision, settled, seen: ArcSwap::from_pointee(Instant::now()), max_age })
     }
 
     /// The last applied revision.
@@ -47,6 +49,17 @@ impl Applied {
     /// Says that the log was read to `revision`. Call it before the entries are dropped.
     pub fn advance(&self, revision: i64) {
         self.revision.store(revision, Ordering::SeqCst);
+    }
+
+    /// The last revision whose entries were dropped: what was read from memory after a look at this number, and the number
+    /// still stands, is as good as what memory holds now.
+    pub fn settled(&self) -> i64 {
+        self.settled.load(Ordering::SeqCst)
+    }
+
+    /// Says that the entries up to `revision` were dropped.
+    pub fn settle(&self, revision: i64) {
+        self.settled.store(revision, Ordering::SeqCst);
     }
 
     /// Says that the log was looked at and nothing is left to apply.
@@ -151,6 +164,11 @@ impl Directory {
     /// # Errors
     /// The database does not answer.
     pub async fn tenant(&self, word: &str) -> Result<Option<Arc<Tenant>>, StoreError> {
+        self.applied.check()?;
+        // What is there was put there under its one right spelling.
+        if let Some(tenant) = self.tenants.entries.get(word) {
+            return Ok(Some(tenant));
+        }
         // A UUID has many spellings; one entry serves them all and is found again when the tenant changes.
         let key = match Uuid::try_parse(word) {
             Ok(id) => id.to_string(),

@@ -26,19 +26,12 @@ impl Joint {
         let asked = self.begun.load(Ordering::SeqCst);
         let mut last = self.last.lock().await;
         if last.0 > asked {
-            return last.1.as_ref().map_or(Ok(()), |error| Err(again(error)));
+            return last.1.clone().map_or(Ok(()), Err);
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let ended = work().await;
-        *last = (number, ended.as_ref().err().map(again));
+        *last = (number, ended.as_ref().err().cloned());
         ended
-    }
-}
-
-fn again(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Unavailable(text) => StoreError::Unavailable(text.clone()),
-        StoreError::Internal(text) => StoreError::Internal(text.clone()),
     }
 }
 

@@ -4,11 +4,7 @@
 //! while the database is away. A tenant that is idle has nothing leased ahead. What is left when the server stops stays
 //! unused, which costs a few zero bits in a list.
 
-#[path = "joint.rs"]
-mod joint;
-
-pub use joint::Joint;
-
+use super::joint::Joint;
 use super::status::Lease;
 use super::{Store, StoreError};
 use crate::types::clock::{Clock, UnixTime};

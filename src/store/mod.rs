@@ -16,6 +16,7 @@ pub mod consents;
 pub mod device_codes;
 pub mod grants;
 pub mod groups;
+pub mod joint;
 pub mod kept_tokens;
 pub mod keys;
 pub mod leases;

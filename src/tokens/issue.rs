@@ -4,6 +4,7 @@ use super::claims::{Login, Stamp, Stamped};
 use super::scopes::Granted;
 use crate::app::{App, Decided, Decision};
 use crate::error::{OAuthError, reason};
+use crate::keys::KeyRing;
 use crate::store::clients::Client;
 use crate::store::grants::TokenRecord;
 use crate::store::kept_tokens::NewKeptToken;
@@ -18,6 +19,7 @@ use crate::types::template::{Particulars, Template};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 /// What a grant decided is to be issued. There is no token without a resource, so none without an audience.
 #[derive(Debug)]
@@ -161,7 +163,7 @@ pub async fn mint_on(app: &App, issuance: Issuance<'_>, terms: Terms) -> Result<
         Some(token) => token.expose().to_owned(),
         None => {
             let template = template(&app.issuer(tenant), resource, stamped)?;
-            sign(app, tenant, (&template, resource.settings.alg), (record, now)).await?
+            sign(&*app.key_ring(tenant.id).await?, (&template, resource.settings.alg), (record, now))?
         }
     };
     Ok(Minted { access_token, record, expires_in: terms.lifetime, scope: granted.answer })
@@ -171,13 +173,14 @@ pub async fn mint_on(app: &App, issuance: Issuance<'_>, terms: Terms) -> Result<
 ///
 /// # Errors
 /// What [`prepare`] refuses.
-pub fn decide(app: &App, issuance: Issuance<'_>, from: Decided) -> Result<Decision, OAuthError> {
+pub fn decide(app: &App, issuance: Issuance<'_>, (from, settled): (Decided, i64)) -> Result<Decision, OAuthError> {
     let stamped = prepare(app, &issuance)?;
     let Issuance { tenant, resource, granted, .. } = issuance;
     let overage = stamped.overage;
     let template = template(&app.issuer(tenant), resource, stamped)?;
     let (alg, lifetime) = (resource.settings.alg, resource.settings.lifetime);
-    Ok(Decision { from, resource: resource.id, template, alg, lifetime, scope: granted.answer, overage })
+    let (seen_at, scope) = (AtomicI64::new(settled), granted.answer);
+    Ok(Decision { from, seen_at, resource: resource.id, template, alg, lifetime, scope, overage })
 }
 
 /// Mints a JWT of which everything is decided.
@@ -192,7 +195,7 @@ pub async fn mint_decided(app: &App, tenant: &Tenant, decision: &Decision) -> Re
     }
     let now = app.clock.now();
     let record = record(app, tenant, now + decision.lifetime).await?;
-    let access_token = sign(app, tenant, (&decision.template, decision.alg), (record, now)).await?;
+    let access_token = sign(&decision.from.keys, (&decision.template, decision.alg), (record, now))?;
     let (expires_in, scope) = (decision.lifetime, decision.scope.clone());
     Ok(Minted { access_token, record, expires_in, scope }.into())
 }
@@ -203,15 +206,10 @@ async fn record(app: &App, tenant: &Tenant, expires_at: UnixTime) -> Result<Toke
     Ok(TokenRecord { jti: app.random.uuid_v4(), status, expires_at })
 }
 
-async fn sign(
-    app: &App,
-    tenant: &Tenant,
-    what: (&Template, Alg),
-    of: (TokenRecord, UnixTime),
-) -> Result<String, OAuthError> {
+fn sign(keys: &KeyRing, what: (&Template, Alg), of: (TokenRecord, UnixTime)) -> Result<String, OAuthError> {
     let (template, alg) = what;
     let payload = template.payload(particulars(of)).map_err(unwritable)?;
-    Ok(app.key_ring(tenant.id).await?.signing(alg, of.1)?.sign_access_token(&payload)?)
+    Ok(keys.signing(alg, of.1)?.sign_access_token(&payload)?)
 }
 
 fn template(issuer: &str, resource: &Resource, stamped: Stamped) -> Result<Template, OAuthError> {
