@@ -21,7 +21,7 @@ fn cache(applied: &Arc<Applied>) -> Cached<u8, i64> {
 
 /// What memory answers, or what `fresh` says.
 async fn read(cache: &Cached<u8, i64>, fresh: i64) -> i64 {
-    *cache.get(&1, async { Ok::<_, StoreError>(Some(fresh)) }).await.unwrap().unwrap()
+    *cache.get(&1, || async { Ok::<_, StoreError>(Some(fresh)) }).await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn what_was_loaded_once_is_answered_from_memory() {
 async fn a_load_that_began_before_a_change_leaves_nothing_stale() {
     let applied = Applied::new(0, LONG);
     let cache = cache(&applied);
-    let load = async {
+    let load = || async {
         // Read from the database first, then the change comes and is applied.
         let old = 1;
         applied.advance(1);
@@ -55,9 +55,9 @@ async fn a_load_that_began_before_a_change_leaves_nothing_stale() {
 async fn a_load_that_fails_or_finds_nothing_leaves_nothing() {
     let applied = Applied::new(0, LONG);
     let cache = cache(&applied);
-    let failed = cache.get(&1, async { Err::<Option<i64>, _>(StoreError::Unavailable("away".into())) }).await;
+    let failed = cache.get(&1, || async { Err::<Option<i64>, _>(StoreError::Unavailable("away".into())) }).await;
     assert!(matches!(failed, Err(StoreError::Unavailable(_))));
-    assert!(cache.get(&1, async { Ok::<Option<i64>, StoreError>(None) }).await.unwrap().is_none());
+    assert!(cache.get(&1, || async { Ok::<Option<i64>, StoreError>(None) }).await.unwrap().is_none());
     assert_eq!(read(&cache, 5).await, 5);
 }
 
@@ -72,7 +72,7 @@ async fn under_many_racing_loads_and_changes_nothing_stale_stays() {
                 let (cache, truth) = (cache.clone(), truth.clone());
                 tokio::spawn(async move {
                     for _ in 0..200 {
-                        let load = async {
+                        let load = || async {
                             let value = truth.load(Ordering::SeqCst);
                             tokio::task::yield_now().await;
                             Ok::<_, StoreError>(Some(value))
@@ -185,7 +185,7 @@ async fn cached_values_of_different_keys_do_not_touch_each_other() {
     let applied = Applied::new(0, LONG);
     let cache = cache(&applied);
     read(&cache, 1).await;
-    cache.get(&2, async { Ok::<_, StoreError>(Some(20)) }).await.unwrap();
+    cache.get(&2, || async { Ok::<_, StoreError>(Some(20)) }).await.unwrap();
     cache.forget(&2);
     assert_eq!(read(&cache, 9).await, 1);
     cache.clear();

@@ -4,12 +4,15 @@
 use crate::support::cli::{Cli, exchange, http, log_until, until, words};
 use crate::support::{TestApp, basic};
 use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
 use axum::routing::get;
 use grantor::server::bounds::Bounds;
 use grantor::server::descriptors;
 use grantor::server::listen::Listener;
 use grantor::types::clock::Clock;
 use serde_json::Value;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,6 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
+use tower::Service;
 
 /// Long enough for anything; only a test that fails waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,6 +34,16 @@ const HELLO: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 /// More than the buffers of a connection hold.
 const BIG: usize = 64 * 1024 * 1024;
 
+/// What a listener serves: the whole service, or a router of a test.
+trait Served:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+impl<S> Served for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
 /// A listener of its own.
 struct Wall {
     address: SocketAddr,
@@ -39,18 +53,18 @@ struct Wall {
 }
 
 impl Wall {
-    async fn around(router: Router, connections: usize, bounds: Bounds) -> Self {
+    async fn around(service: impl Served, connections: usize, bounds: Bounds) -> Self {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::behind(tcp, router, Listening { connections, bounds, tls: None }).await
+        Self::behind(tcp, service, Listening { connections, bounds, tls: None }).await
     }
 
-    async fn behind(tcp: TcpListener, router: Router, with: Listening) -> Self {
+    async fn behind(tcp: TcpListener, service: impl Served, with: Listening) -> Self {
         let (address, stopping) = (tcp.local_addr().unwrap(), Arc::<AtomicBool>::default());
         let (stop, stopped) = oneshot::channel::<()>();
         let Listening { connections, bounds, tls } = with;
         let listener = Listener { tcp, tls, connections, bounds, stopping: stopping.clone() };
         let stopped = async move { drop(stopped.await) };
-        Self { address, stopping, stop: Some(stop), served: tokio::spawn(listener.serve(router, stopped)) }
+        Self { address, stopping, stop: Some(stop), served: tokio::spawn(listener.serve(service, stopped)) }
     }
 
     async fn connect(&self) -> Client {

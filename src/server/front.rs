@@ -42,13 +42,20 @@ struct Published {
 pub struct Front {
     router: Router,
     with: Arc<Finish>,
-    published: Option<(Cache<String, Arc<Published>>, Arc<Applied>)>,
+    memory: Option<Memory>,
+}
+
+/// Answers by path, good for as long as the directory stands at the same revision.
+#[derive(Clone)]
+struct Memory {
+    answers: Cache<String, Arc<Published>>,
+    applied: Arc<Applied>,
 }
 
 impl Front {
     /// Routes and finishes.
     pub fn new(router: Router, with: Finish) -> Self {
-        Self { router, with: Arc::new(with), published: None }
+        Self { router, with: Arc::new(with), memory: None }
     }
 
     /// Also repeats what may be repeated, as long as the directory is at the same revision.
@@ -57,16 +64,16 @@ impl Front {
         let weigh = |path: &String, answer: &Arc<Published>| {
             (path.len() + answer.body.len() + 1024).try_into().unwrap_or(u32::MAX)
         };
-        let cache = Cache::builder().weigher(weigh).max_capacity(MEMORY).build();
-        Self { published: Some((cache, applied)), ..self }
+        let answers = Cache::builder().weigher(weigh).max_capacity(MEMORY).build();
+        Self { memory: Some(Memory { answers, applied }), ..self }
     }
 
     fn repeated(&self, request: &Request) -> Option<Response> {
-        let (cache, applied) = self.published.as_ref()?;
+        let Memory { answers, applied } = self.memory.as_ref()?;
         if !is_plain(request) {
             return None;
         }
-        let answer = cache.get(request.uri().path())?;
+        let answer = answers.get(request.uri().path())?;
         let same = answer.at == self.with.clock.now() && answer.settled == applied.settled();
         if !same || applied.check().is_err() {
             return None;
@@ -108,19 +115,19 @@ impl Service<Request> for Front {
 
 impl Front {
     async fn route(self, request: Request) -> Result<Response, Infallible> {
-        let place = self.published.as_ref().filter(|_| is_plain(&request));
-        let place = place.map(|(cache, applied)| (cache, request.uri().path().to_owned(), applied.settled()));
+        let memory = self.memory.as_ref().filter(|_| is_plain(&request));
+        let place = memory.map(|memory| (memory, request.uri().path().to_owned(), memory.applied.settled()));
         let at = self.with.clock.now();
         let mut response = finish(&self.with, request, self.router.clone()).await;
         let repeatable = response.extensions_mut().remove::<Repeatable>().is_some();
-        let Some((cache, path, settled)) = place.filter(|_| repeatable) else { return Ok(response) };
+        let Some((memory, path, settled)) = place.filter(|_| repeatable) else { return Ok(response) };
         let (parts, body) = response.into_parts();
         // It is a whole buffer already, so nothing is waited for.
         let Ok(body) = body.collect().await.map(|body| body.to_bytes()) else {
             return Ok(Response::from_parts(parts, Body::empty()));
         };
         let headers = parts.headers.clone();
-        cache.insert(path, Arc::new(Published { headers, body: body.clone(), at, settled }));
+        memory.answers.insert(path, Arc::new(Published { headers, body: body.clone(), at, settled }));
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 }

@@ -2,11 +2,12 @@
 
 use super::body::in_time;
 use super::bounds::Bounds;
-use super::front::Front;
 use super::places::{Place, Places};
 use crate::extract::peer::Peer;
+use axum::body::Body;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Version};
+use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -14,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,14 +46,18 @@ pub struct Listener {
 
 impl Listener {
     /// Serves until `stop` is ready, then lets running requests finish.
-    pub async fn serve(self, front: Front, stop: impl Future<Output = ()>) {
+    pub async fn serve<S>(self, service: S, stop: impl Future<Output = ()>)
+    where
+        S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
         let Self { tcp, tls, connections, bounds, stopping } = self;
         let tls = tls.map(TlsAcceptor::from);
         let places = Places::new(connections);
         let graceful = GracefulShutdown::new();
         let open = async |(stream, peer): (TcpStream, SocketAddr)| {
-            let (front, stopping, place) = (front.clone(), stopping.clone(), places.take().await);
-            let connection = Connection { front, peer, bounds, stopping, watcher: graceful.watcher(), place };
+            let (service, stopping, place) = (service.clone(), stopping.clone(), places.take().await);
+            let connection = Connection { service, peer, bounds, stopping, watcher: graceful.watcher(), place };
             tokio::spawn(connection.run(stream, tls.clone()));
         };
         tokio::pin!(stop);
@@ -84,8 +90,8 @@ impl Listener {
     }
 }
 
-struct Connection {
-    front: Front,
+struct Connection<S> {
+    service: S,
     peer: SocketAddr,
     bounds: Bounds,
     stopping: Arc<AtomicBool>,
@@ -93,7 +99,11 @@ struct Connection {
     place: Place,
 }
 
-impl Connection {
+impl<S> Connection<S>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         let _ = stream.set_nodelay(true);
         let Some(tls) = tls else { return self.talk(stream).await };
@@ -110,13 +120,13 @@ impl Connection {
     }
 
     async fn talk(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { front, peer, bounds, stopping, watcher, place } = self;
+        let Self { service, peer, bounds, stopping, watcher, place } = self;
         let desk = place.desk();
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let answers = service_fn(move |mut request: Request<Incoming>| {
             let http2 = request.version() == Version::HTTP_2;
             let busy = desk.busy(http2);
             request.extensions_mut().insert(Peer(peer.ip()));
-            let answer = front.clone().call(request.map(|body| in_time(body, bounds.body)));
+            let answer = service.clone().call(request.map(|body| in_time(body, bounds.body)));
             let stopping = stopping.clone();
             async move {
                 let mut answer = answer.await?;
@@ -124,7 +134,7 @@ impl Connection {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 drop(busy);
-                Ok::<_, std::convert::Infallible>(answer)
+                Ok::<_, Infallible>(answer)
             }
         });
         let mut builder = Builder::new(TokioExecutor::new());
@@ -144,7 +154,7 @@ impl Connection {
             .max_pending_accept_reset_streams(bounds.resets)
             .keep_alive_interval(bounds.ping)
             .keep_alive_timeout(bounds.pong);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(stream), answers).into_owned();
         tokio::select! {
             // First, so that an answer which is ready goes out before the connection makes room.
             biased;
