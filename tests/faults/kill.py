@@ -10,7 +10,7 @@ import time
 
 from fleet import Fleet
 from starter import ENGINE, POSTGRES, main
-from workload import AGREEMENTS, FAMILIES, Workload
+from workload import AGREEMENTS, FAMILIES, Workload, told
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "15" if POSTGRES else "35"))
 SEED = os.environ.get("FAULTS_SEED", str(random.randrange(1 << 32)))
@@ -41,11 +41,6 @@ def nothing_told_is_lost_by_kills():
                 print(f"{number + 1} kills; {told(work)}", file=sys.stderr)
         work.compare_all(fleet.caller())
         print(f"{KILLS} kills on {ENGINE}; {told(work)}; lost 0, doubled 0; seed {SEED}", file=sys.stderr)
-
-
-def told(work):
-    counts = {**dict(sorted(work.told().items())), **work.refusals.seen}
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import concurrent.futures
 import threading
 
 from fleet import Fleet
+from lines import begin
 from starter import main
 
 ROUNDS = 8
@@ -33,14 +34,6 @@ def split(replies):
         if reply.status_code != 200:
             assert (reply.status_code, reply.json()["error"]) == (400, "invalid_grant"), reply.text
     return good
-
-
-def begin(fleet, person):
-    """An authorization whose code was redeemed by one alone."""
-    answer, verifier = person.ask("app", "read")
-    reply = fleet.caller().redeem(answer["code"], verifier)
-    assert reply.status_code == 200, reply.text
-    return reply.json()
 
 
 def everywhere(fleet, token, active, client="gate"):

@@ -6,7 +6,7 @@ import time
 
 import requests
 from fleet import Fleet
-from redemption import begin
+from lines import begin
 from starter import START_SECONDS, main
 
 # Requests that are answered after a server is back, before the next one is stopped.

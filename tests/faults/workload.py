@@ -29,6 +29,12 @@ GROWN = 8
 SAMPLE = 6
 
 
+def told(work):
+    """How much of what was answered, and how much was not, in one line."""
+    counts = {**dict(sorted(work.told().items())), **work.refusals.seen}
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
 class Worker:
     """One thread's work. What is in doubt is settled before anything new is done."""
 
@@ -168,13 +174,12 @@ class Machines(Worker):
     def __init__(self, work, number):
         super().__init__(work, number)
         self.revoked, self.kept = [], collections.deque(maxlen=200)
-        self.pending = None
+        # Whose revocation was not answered: it is done again, as a client would, and other work goes on meanwhile.
+        self.doubtful = []
 
     def act(self):
-        if self.pending:
-            token, self.pending = self.pending, None
-            # Its revocation was not answered: it is done again, as a client would.
-            self.revoke(token)
+        if self.doubtful and self.random.random() < 0.5:
+            self.revoke(self.doubtful[-1])
             return
         reply = self.caller.client_credentials()
         assert reply.status_code == 200, f"{reply.status_code} {reply.text}"
@@ -182,14 +187,14 @@ class Machines(Worker):
         self.work.places.take(token)
         self.told["client_credentials"] += 1
         if self.random.random() < 0.15:
+            self.doubtful.append(token)
             self.revoke(token)
         elif self.random.random() < 0.1:
             self.kept.append(token)
 
     def revoke(self, token):
-        self.pending = token
         self.caller.revoke(token, "robot")
-        self.pending = None
+        self.doubtful.remove(token)
         self.revoked.append(token)
         self.told["access tokens revoked"] += 1
 
