@@ -240,7 +240,11 @@ class Operator(Worker):
 
     def look(self):
         """What became of a command that was killed."""
-        found = self.work.rows.query("SELECT COUNT(*) FROM group_clients")
+        try:
+            found = self.work.rows.query("SELECT COUNT(*) FROM group_clients")
+        except AssertionError as error:
+            # The database itself is asked, and it may be what is away.
+            raise Unanswered(str(error)) from None
         self.member, self.unknown = found[0][0] > 0, False
 
 
