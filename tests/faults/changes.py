@@ -1,11 +1,9 @@
 """What one server or the command line changes, the other servers know soon: within what the documentation promises."""
 
-from calls import Caller, claims, part, place_in_list
+from calls import Caller, part, place_in_list
 from fleet import Fleet
 from starter import last_seen, main
-
-# An administrative change reaches every server within this many seconds.
-FOLLOWED_WITHIN = 2
+from workload import FOLLOWED_WITHIN, groups
 
 # A revocation is in the published status list after this many.
 PUBLISHED_WITHIN = 10
@@ -45,9 +43,6 @@ def a_secret_that_was_added_is_taken_and_one_that_was_retired_is_not(fleet):
 
 
 def a_membership_is_stamped(fleet):
-    def groups(caller):
-        return claims(token(caller)).get("groups", [])
-
     assert [groups(caller) for caller in fleet.callers()] == [[]] * 3
     fleet.place.cli("group", "add", "crew", "--client", "robot")
     until_all(fleet, lambda caller: groups(caller) == ["crew"])

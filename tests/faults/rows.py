@@ -38,7 +38,7 @@ class Rows:
         aliased = f"({statement}) AS asked ({', '.join(f'c{number}' for number in range(columns))})"
         wrapped = f"SELECT json_agg(json_build_array({names})) FROM {aliased}"
         out = run(["psql", "--no-psqlrc", "-qAt", "--dbname", self.database], input=wrapped + ";")
-        return [tuple(map(read, row)) for row in json.loads(out or "null") or []]
+        return [tuple(map(read, row)) for row in json.loads(out.strip() or "[]")]
 
     def among(self, statement, column, values):
         """A query about many values, in pieces; `statement` ends in WHERE or AND."""
