@@ -15,8 +15,8 @@ from workload import AGREEMENTS, FAMILIES, Workload, told
 KILLS = int(os.environ.get("FAULTS_KILLS", "15" if POSTGRES else "35"))
 SEED = os.environ.get("FAULTS_SEED", str(random.randrange(1 << 32)))
 
-# The longest that the server is let alone before it is killed.
-LONGEST = 0.4
+# The server is let alone for at most so many answers before it is killed.
+MOST = 60
 
 
 def nothing_told_is_lost_by_kills():
@@ -27,7 +27,8 @@ def nothing_told_is_lost_by_kills():
         for number in range(KILLS):
             with work.at_work() as stop:
                 # A moment that nobody chose.
-                time.sleep(moments.uniform(0.01, LONGEST))
+                work.wait_for_answers(moments.randrange(MOST))
+                time.sleep(moments.uniform(0, 0.02))
                 # What is on its way now is what the kill meets; nothing is begun that could not even be sent.
                 stop.set()
                 fleet.servers[0].kill()

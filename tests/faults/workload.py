@@ -18,7 +18,7 @@ import time
 from book import Agreement, Family, Places, compare, jti
 from calls import Caller, Refusals, Unanswered, at_the_browser, claims
 from rows import Rows
-from starter import BINARY, last_seen
+from starter import BINARY, START_SECONDS, last_seen
 
 FAMILIES, AGREEMENTS = 3, 2
 
@@ -53,6 +53,11 @@ class Worker:
         self.random = random.Random(f"{work.seed} {type(self).__name__} {number}")
         self.caller = Caller(work.fleet.public_url, work.fleet.made, work.fleet.verify, work.refusals)
         self.told = collections.Counter()
+        self.answered = 0
+
+    def count(self, what):
+        self.told[what] += 1
+        self.answered += 1
 
     def run(self, stop):
         while not stop.is_set():
@@ -70,7 +75,7 @@ class Worker:
             return False
         what = entry.doubt[0]
         entry.settle(self.caller)
-        self.told[f"settled {what}"] += 1
+        self.count(f"settled {what}")
         return True
 
     def entries(self):
@@ -101,7 +106,7 @@ class Clients(Worker):
         self.growing.append(family)
         self.touched.append(family)
         family.redeem(self.caller)
-        self.told["codes redeemed"] += 1
+        self.count("codes redeemed")
 
     def go_on(self, family):
         if family not in self.touched:
@@ -121,7 +126,7 @@ class Clients(Worker):
         name, _, act = self.random.choices(choices, [weight for _, weight, _ in choices])[0]
         # Left alone before it: an unanswered one stays until its doubt is settled.
         act()
-        self.told[name] += 1
+        self.count(name)
         if family.dead or len(family.access) >= GROWN:
             self.leave(family)
 
@@ -153,7 +158,7 @@ class People(Worker):
             return False
         what = (self.agreement.doubt or self.agreement.family.doubt)[0]
         self.agreement.settle(self.caller)
-        self.told[f"settled {what}"] += 1
+        self.count(f"settled {what}")
         self.note()
         return True
 
@@ -167,13 +172,13 @@ class People(Worker):
         try:
             if not agreement.given:
                 agreement.approve(self.caller)
-                self.told["consents given"] += 1
+                self.count("consents given")
             elif self.random.random() < 0.5 and not agreement.family.dead:
                 agreement.family.step(self.caller, agreement.family.heads[-1])
-                self.told["refresh tokens rotated"] += 1
+                self.count("refresh tokens rotated")
             else:
                 agreement.withdraw()
-                self.told["consents withdrawn"] += 1
+                self.count("consents withdrawn")
         finally:
             self.note()
 
@@ -195,7 +200,7 @@ class Machines(Worker):
         assert reply.status_code == 200, f"{reply.status_code} {reply.text}"
         token = reply.json()["access_token"]
         self.work.places.take(token)
-        self.told["client_credentials"] += 1
+        self.count("client_credentials")
         if self.random.random() < 0.15:
             self.doubtful.append(token)
             self.revoke(token)
@@ -206,7 +211,7 @@ class Machines(Worker):
         self.caller.revoke(token, "robot")
         self.doubtful.remove(token)
         self.revoked.append(token)
-        self.told["access tokens revoked"] += 1
+        self.count("access tokens revoked")
 
 
 class Operator(Worker):
@@ -228,7 +233,7 @@ class Operator(Worker):
             self.member, self.unknown = not self.member, False
         else:
             self.secrets.append(json.loads(self.command("client", "secret", "add", "robot"))["client_secret"])
-        self.told["administrative changes"] += 1
+        self.count("administrative changes")
 
     def command(self, *arguments):
         place = self.work.fleet.place
@@ -293,17 +298,28 @@ class Workload:
             for done in working:
                 done.result()
 
+    def answered(self):
+        return sum(worker.answered for worker in self.workers)
+
     def told(self):
         return sum((worker.told for worker in self.workers), collections.Counter())
 
+    def wait_for_answers(self, more):
+        """Until that many operations more were answered, whoever's."""
+        start = self.answered()
+        deadline = time.monotonic() + START_SECONDS
+        while self.answered() - start < more:
+            assert time.monotonic() < deadline, f"nobody is answered any more after {self.answered()} answers"
+            time.sleep(0.002)
+
     def wait_for_more(self, seconds, more=20):
         """Until that many operations more were answered: whatever was broken works again for everybody."""
-        start = {worker: worker.told.total() for worker in self.workers}
+        start = {worker: worker.answered for worker in self.workers}
         deadline = time.monotonic() + seconds
-        while any(worker.told.total() <= start[worker] for worker in self.workers) or (
-            sum(worker.told.total() - start[worker] for worker in self.workers) < more
+        while any(worker.answered == start[worker] for worker in self.workers) or (
+            self.answered() - sum(start.values()) < more
         ):
-            assert time.monotonic() < deadline, f"not everybody was answered again: {self.told()}"
+            assert time.monotonic() < deadline, f"not everybody was answered again within {seconds} s"
             time.sleep(0.05)
 
     def settle(self):
