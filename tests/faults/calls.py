@@ -82,14 +82,17 @@ class Caller:
     def keys(self):
         return {key["kid"] for key in self.send("GET", "/jwks").json()["keys"]}
 
-    def revoked_in_list(self, place):
-        """Whether the published status list has the bit of a token set."""
-        uri, index = place
+    def status_list(self, uri):
+        """The bits of a published status list."""
         reply = self.send("GET", f"/statuslists/{uri.rsplit('/', 1)[1]}")
         assert reply.status_code == 200, reply.text
         listed = part(reply.text, 1)["status_list"]["lst"]
-        bits = zlib.decompress(base64.urlsafe_b64decode(listed + "=" * (-len(listed) % 4)))
-        return bits[index // 8] >> (index % 8) & 1 == 1
+        return zlib.decompress(base64.urlsafe_b64decode(listed + "=" * (-len(listed) % 4)))
+
+    def revoked_in_list(self, place):
+        """Whether the published status list has the bit of a token set."""
+        uri, index = place
+        return self.status_list(uri)[index // 8] >> (index % 8) & 1 == 1
 
 
 def checked(reply, refusals):

@@ -3,10 +3,7 @@
 from calls import Caller, part, place_in_list
 from fleet import Fleet
 from starter import last_seen, main
-from workload import FOLLOWED_WITHIN, groups
-
-# A revocation is in the published status list after this many.
-PUBLISHED_WITHIN = 10
+from workload import FOLLOWED_WITHIN, PUBLISHED_WITHIN, groups
 
 
 def token(caller):

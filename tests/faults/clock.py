@@ -132,7 +132,7 @@ def a_server_that_starts_with_a_wrong_clock():
         caller.revoke(revoked, "robot")
         caller.revoke(ended["refresh_token"])
         for days in (3, 200, -3):
-            fleet.servers[0].stop()
+            fleet.servers[0].stop_at_once()
             clock.set(days)
             fleet.start(0, wait=days > 0)
             # The sweep begins with the server; give it the time of a few requests more.
@@ -142,7 +142,7 @@ def a_server_that_starts_with_a_wrong_clock():
                 time.sleep(0.05)
             for _ in range(20):
                 refused_for_now(caller.client_credentials)
-            fleet.servers[0].stop()
+            fleet.servers[0].stop_at_once()
             clock.set(0)
             fleet.start(0)
             assert caller.active(good)

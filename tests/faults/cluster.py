@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own, that it may stop, crash and start: every commit is written through before it is told."""
+"""A test's own PostgreSQL that it may stop, crash and start. Every commit is written through before it is told."""
 
 import contextlib
 import os
@@ -47,8 +47,8 @@ class Cluster:
         return f"postgres://grantor@127.0.0.1:{self.port}/postgres"
 
     def make(self):
-        self.program("initdb", f"--pgdata={self.data}", "--username=grantor", "--auth=trust", "--encoding=UTF8",
-                     "--no-locale", "--no-sync")
+        how = ["--username=grantor", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
+        self.program("initdb", f"--pgdata={self.data}", *how)
         self.configure(SETTINGS.format(folder=self.folder))
         return self
 
@@ -63,11 +63,11 @@ class Cluster:
         return run([*under, found, *arguments], cwd="/")
 
     def control(self, *arguments):
-        # Its output goes to a file: the server would inherit a pipe and keep it open.
-        with open(os.devnull, "w") as nowhere:
-            under = ["runuser", "-u", self.user, "--"] if self.user else []
-            command = [*under, shutil.which("pg_ctl"), *arguments, f"--pgdata={self.data}", "--wait", "--silent"]
-            subprocess.run(command, cwd="/", stdout=nowhere, stderr=nowhere, stdin=subprocess.DEVNULL, check=True, timeout=120)
+        under = ["runuser", "-u", self.user, "--"] if self.user else []
+        command = [*under, shutil.which("pg_ctl"), *arguments, f"--pgdata={self.data}", "--wait", "--silent"]
+        # No pipe for what it prints: the server would inherit it and keep it open.
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(command, cwd="/", check=True, timeout=120, **quiet)
 
     def start(self):
         self.control("start", f"--log={self.folder / 'log'}", "-o", f"-p {self.port}")

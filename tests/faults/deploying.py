@@ -1,4 +1,4 @@
-"""What docs/deploying.md shows, as far as it can be tried without a container engine and without the machine's systemd."""
+"""What docs/deploying.md shows, as far as it can be tried without a container engine and a systemd."""
 
 import os
 import pathlib

@@ -66,7 +66,7 @@ def a_disk_that_cannot_be_written_is_told():
     with disk() as folder, Fleet(folder=folder) as fleet:
         line = Line(fleet)
         line.step()
-        fleet.servers[0].stop()
+        fleet.servers[0].stop_at_once()
         run(["mount", "-o", "remount,ro", str(folder)])
         said = failing(fleet, "serve", "--listen", fleet.addresses[0])
         assert "read-only" in said.lower() or "readonly" in said.lower(), said

@@ -9,8 +9,6 @@ The tests kill, stop and start single servers of it, and nginx stands before the
 import contextlib
 import datetime
 import ipaddress
-import json
-import os
 import time
 
 import requests
@@ -100,7 +98,7 @@ class Fleet:
                 if not server.running():
                     continue
                 try:
-                    server.stop()
+                    server.stop_at_once()
                 except AssertionError as error:
                     failure = error
             if kind is not None or failure:
@@ -180,9 +178,7 @@ def certify(certificate, key):
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(private, hashes.SHA256())
     )
@@ -190,6 +186,4 @@ def certify(certificate, key):
     with open(certificate, "wb") as file:
         file.write(signed.public_bytes(pem))
     with open(key, "wb") as file:
-        file.write(
-            private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        )
+        file.write(private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))

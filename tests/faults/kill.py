@@ -8,7 +8,9 @@ import random
 import sys
 import time
 
+from book import Family, Places, compare, grant_of, hash_of, jti
 from fleet import Fleet
+from rows import Rows
 from starter import ENGINE, POSTGRES, main
 from workload import AGREEMENTS, FAMILIES, Workload, told
 
@@ -44,5 +46,49 @@ def nothing_told_is_lost_by_kills():
         print(f"{KILLS} kills on {ENGINE}; {told(work)}; lost 0, doubled 0; seed {SEED}", file=sys.stderr)
 
 
+def a_loss_would_be_noticed():
+    with Fleet() as fleet:
+        caller, rows, person = fleet.caller(), Rows(fleet.place), fleet.person()
+
+        def told():
+            """Two steps along a line, one token revoked alone."""
+            answer, verifier = person.ask("app", "read")
+            family = Family(Places(), "app", answer["code"], verifier)
+            family.redeem(caller)
+            family.step(caller, family.heads[-1])
+            family.step(caller, family.heads[-1])
+            family.revoke_access(caller, next(iter(family.access)))
+            return family
+
+        for lost in [
+            "DELETE FROM revocations WHERE jti = {jti}",
+            "UPDATE codes SET spent_at = NULL WHERE grant_id = {grant}",
+            "UPDATE grants SET current = NULL, generation = 0 WHERE id = {grant}",
+            "UPDATE grants SET revoked_at = 1 WHERE id = {grant}",
+            "DELETE FROM refresh_tokens WHERE grant_id = {grant}",
+            "UPDATE refresh_tokens SET hash = {passed} WHERE grant_id = {grant} AND hash = {used}",
+        ]:
+            family = told()
+            compare([family], rows)
+            family.check(caller)
+            names = {
+                "jti": jti(next(iter(family.access))),
+                "grant": grant_of(family.heads[-1]),
+                "passed": hash_of(family.passed[-1]),
+                "used": hash_of(family.used),
+            }
+            rows.tamper(lost.format(**{name: rows.literal(value) for name, value in names.items()}))
+            try:
+                compare([family], rows)
+            except AssertionError:
+                continue
+            raise AssertionError(f"this was not noticed: {lost}")
+        try:
+            rows.consistent()
+        except AssertionError:
+            return
+        raise AssertionError("half a revocation was not noticed")
+
+
 if __name__ == "__main__":
-    main(nothing_told_is_lost_by_kills)
+    main(a_loss_would_be_noticed, nothing_told_is_lost_by_kills)

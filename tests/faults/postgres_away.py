@@ -45,9 +45,7 @@ def nothing_told_is_lost_by_outages():
                 refused = work.refusals.seen[503]
                 machines = work.machines[0].told["client_credentials"]
                 until("requests are refused", lambda r=refused: work.refusals.seen[503] - r >= REFUSED)
-                until(
-                    "client_credentials goes on", lambda m=machines: work.machines[0].told["client_credentials"] > m
-                )
+                until("client_credentials goes on", lambda m=machines: work.machines[0].told["client_credentials"] > m)
                 assert (status(fleet, "/livez"), status(fleet, "/readyz")) == (200, 503)
                 cluster.start()
                 # Nobody does anything to the server.
@@ -86,7 +84,7 @@ def memory_is_believed_for_as_long_as_configured():
             lambda: caller.refresh(tokens["refresh_token"]),
             lambda: caller.post("/oauth2/v2.0/revoke", "robot", {"token": access}),
             lambda: caller.redeem("grac_unknown", "v" * 43),
-            lambda: caller.token("robot", {"grant_type": "client_credentials", "scope": f"unknown"}),
+            lambda: caller.token("robot", {"grant_type": "client_credentials", "scope": "unknown"}),
         ]:
             assert refused(needy), "it was answered without the database"
         # One second between two looks at the log of changes is counted before it was gone.

@@ -63,7 +63,8 @@ class Load:
         while sum(self.answered) - sum(before) < BETWEEN or any(
             now == then for now, then in zip(self.answered, before, strict=True)
         ):
-            assert not any(done.done() for done in self.running), [done.result() for done in self.running if done.done()]
+            for done in self.running:
+                assert not done.done(), done.exception()
             assert time.monotonic() < deadline, "the clients are not answered any more"
             time.sleep(0.02)
 

@@ -1,5 +1,6 @@
 """What a database holds, read past the server."""
 
+import contextlib
 import json
 import sqlite3
 import urllib.parse
@@ -27,18 +28,23 @@ class Rows:
     def query(self, statement):
         """Rows as tuples; UUIDs and bytes as bytes."""
         if self.sqlite:
-            connection = sqlite3.connect(self.database, timeout=30)
-            try:
+            with contextlib.closing(sqlite3.connect(self.database, timeout=30)) as connection:
                 connection.execute("PRAGMA query_only = ON")
                 return [tuple(row) for row in connection.execute(statement)]
-            finally:
-                connection.close()
         columns = statement.split("FROM", 1)[0].removeprefix("SELECT ").count(",") + 1
         names = ", ".join(f"asked.c{number}" for number in range(columns))
         aliased = f"({statement}) AS asked ({', '.join(f'c{number}' for number in range(columns))})"
         wrapped = f"SELECT json_agg(json_build_array({names})) FROM {aliased}"
         out = run(["psql", "--no-psqlrc", "-qAt", "--dbname", self.database], input=wrapped + ";")
         return [tuple(map(read, row)) for row in json.loads(out.strip() or "[]")]
+
+    def tamper(self, statement):
+        """Changes rows behind everybody's back, to see that it is noticed."""
+        if not self.sqlite:
+            run(["psql", "--no-psqlrc", "-qAt", "--dbname", self.database], input=statement + ";")
+            return
+        with contextlib.closing(sqlite3.connect(self.database, timeout=30)) as connection, connection:
+            connection.execute(statement)
 
     def among(self, statement, column, values):
         """A query about many values, in pieces; `statement` ends in WHERE or AND."""
@@ -52,13 +58,10 @@ class Rows:
     def sound(self):
         """SQLite's own word for whether the file is whole."""
         if self.sqlite:
-            connection = sqlite3.connect(self.database, timeout=30)
-            try:
+            with contextlib.closing(sqlite3.connect(self.database, timeout=30)) as connection:
                 answer = connection.execute("PRAGMA integrity_check").fetchall()
                 assert answer == [("ok",)], answer
                 assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-            finally:
-                connection.close()
 
     def consistent(self):
         """What no crash may leave behind, whatever clients were told."""

@@ -1,12 +1,12 @@
 """The machine with PostgreSQL is lost and its replica takes over: what was told stands there as well.
 
-The replica is synchronous, as docs/deploying.md has it, so that no commit is told before it is on two machines. Servers reach
-PostgreSQL at one address that leads to whichever is the primary.
+The replica is synchronous, as docs/deploying.md has it, so that no commit is told before it is on two machines. Servers
+reach PostgreSQL at one address that leads to whichever is the primary.
 """
 
 import contextlib
-import random
 import os
+import random
 import selectors
 import shutil
 import socket
@@ -62,14 +62,15 @@ class Address:
 def replica(primary):
     """A second cluster that follows the first, and without which the first tells no commit."""
     copy = Cluster()
-    copy.program("pg_basebackup", "--pgdata", str(copy.data), "--dbname",
-                 f"{primary.url}?application_name=second", "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast")
+    source = f"{primary.url}?application_name=second"
+    how = ["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast"]
+    copy.program("pg_basebackup", "--pgdata", str(copy.data), "--dbname", source, *how)
     copy.configure(f"unix_socket_directories = '{copy.folder}'\nsynchronous_standby_names = ''\n")
     copy.start()
     primary.query("ALTER SYSTEM SET synchronous_standby_names = 'second'")
     primary.query("SELECT pg_reload_conf()")
-    until("the replica is synchronous", lambda: "sync" in primary.query(
-        "SELECT sync_state FROM pg_stat_replication WHERE application_name = 'second'").split())
+    state = "SELECT sync_state FROM pg_stat_replication WHERE application_name = 'second'"
+    until("the replica is synchronous", lambda: primary.query(state) == "sync")
     return copy
 
 

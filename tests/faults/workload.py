@@ -16,7 +16,7 @@ import threading
 import time
 
 from book import Agreement, Family, Places, compare, jti
-from calls import Caller, Refusals, Unanswered, at_the_browser, claims
+from calls import Caller, Refusals, Unanswered, at_the_browser, claims, place_in_list
 from rows import Rows
 from starter import BINARY, START_SECONDS, last_seen
 
@@ -27,6 +27,9 @@ GROWN = 8
 
 # An administrative change reaches a running server within this many seconds.
 FOLLOWED_WITHIN = 2
+
+# A revocation is in the published status list after this many.
+PUBLISHED_WITHIN = 10
 
 # Old entries that are looked at again after each fault.
 SAMPLE = 6
@@ -370,5 +373,19 @@ class Workload:
                 done.result()
         self.rows.consistent()
         for machine in self.machines:
-            held = {row[0] for row in self.rows.among("SELECT jti FROM revocations WHERE", "jti", map(jti, machine.revoked))}
-            assert held == {jti(token).bytes for token in machine.revoked}, "a revocation is lost"
+            wanted = [jti(token) for token in machine.revoked]
+            held = {row[0] for row in self.rows.among("SELECT jti FROM revocations WHERE", "jti", wanted)}
+            assert held == {each.bytes for each in wanted}, "a revocation is lost"
+            self.compare_lists(caller, machine)
+
+    def compare_lists(self, caller, machine):
+        """The published lists have the bits of those that were revoked, and not of others."""
+        if machine.revoked:
+            last = place_in_list(machine.revoked[-1])
+            last_seen(lambda: not caller.revoked_in_list(last), PUBLISHED_WITHIN)
+        lists = {}
+        for tokens, expected in ((machine.revoked, True), (machine.kept, False)):
+            for token in tokens:
+                uri, index = place_in_list(token)
+                bits = lists.get(uri) or lists.setdefault(uri, caller.status_list(uri))
+                assert (bits[index // 8] >> (index % 8) & 1 == 1) == expected, f"{uri} says otherwise at {index}"

@@ -101,12 +101,17 @@ class Running:
             code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"the server did not stop within {STOP_SECONDS} s of SIGTERM") from None
-        assert code == 0, f"the server stopped with exit code {code} after SIGTERM"
+            raise AssertionError(f"the server did not stop within {STOP_SECONDS} s of the signal") from None
+        assert code == 0, f"the server stopped with exit code {code} after the signal"
 
     def stop(self):
         """Tells it to stop; it has to end by itself, and well."""
         self.terminate()
+        self.wait()
+
+    def stop_at_once(self):
+        """Tells it to stop without a drain, as at a terminal."""
+        self._process.send_signal(signal.SIGINT)
         self.wait()
 
     def __enter__(self):
