@@ -3,8 +3,9 @@
 use crate::app::App;
 use crate::keys::rotation::RotationError;
 use crate::store::StoreError;
+use crate::types::clock::UnixTime;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{Interval, MissedTickBehavior};
 
 /// A change made elsewhere is seen within this time and the next look.
@@ -17,6 +18,37 @@ const CHANGES_KEPT: i64 = 86_400;
 
 /// Rows are removed this long after they expired, for clocks that go wrong.
 const GRACE: i64 = 3600;
+
+/// Nothing is removed before the clock went evenly for this long. By a clock that is days ahead every token has expired;
+/// once it is right again they count again, and what revoked them must still be there.
+const STEADY: Duration = Duration::from_secs(3600);
+
+/// What the clock may be off between two looks without having jumped, in seconds.
+const UNEVEN: i64 = 60;
+
+/// Whether the clock goes as evenly as time itself. Where it began nobody can tell: so it has to be watched for a while.
+struct Watch {
+    since: Instant,
+    last: (Instant, UnixTime),
+}
+
+impl Watch {
+    fn new(at: Instant, now: UnixTime) -> Self {
+        Self { since: at, last: (at, now) }
+    }
+
+    /// Looks at the clock; answers whether it can be relied on.
+    fn is_steady(&mut self, at: Instant, now: UnixTime) -> bool {
+        let passed = i64::try_from(at.duration_since(self.last.0).as_secs()).unwrap_or(i64::MAX);
+        let off = now.saturating_sub(self.last.1).saturating_sub(passed);
+        if off.abs() > UNEVEN {
+            tracing::warn!(seconds = off, "the clock jumped; nothing that expired is removed for an hour");
+            self.since = at;
+        }
+        self.last = (at, now);
+        at.duration_since(self.since) >= STEADY
+    }
+}
 
 /// Follows changes, flushes, rotates and sweeps until the task is dropped. None of them waits for another: a long sweep
 /// must not keep this server from seeing what was changed.
@@ -60,10 +92,12 @@ async fn flush(app: &App) {
 }
 
 async fn sweep(app: &App) {
-    let mut timer = timer(SWEEP);
+    let (mut timer, mut watch) = (timer(SWEEP), Watch::new(Instant::now(), app.clock.now()));
     loop {
         timer.tick().await;
-        if let Err(error) = once(app).await {
+        let steady = watch.is_steady(Instant::now(), app.clock.now());
+        let done = if steady { once(app).await } else { rotate(app).await };
+        if let Err(error) = done {
             tracing::warn!(%error, "the sweep was not finished");
         }
     }
@@ -94,8 +128,11 @@ pub async fn once(app: &App) -> Result<(), RotationError> {
     removed += drain(|| store.purge_keys(now - GRACE)).await?;
     removed += drain(|| store.purge_changes(now - CHANGES_KEPT)).await?;
     metrics::counter!("grantor_sweep_rows_total").increment(removed);
-    app.keysmith()?.rotate_due(now).await?;
-    Ok(())
+    rotate(app).await
+}
+
+async fn rotate(app: &App) -> Result<(), RotationError> {
+    app.keysmith()?.rotate_due(app.clock.now()).await.map(drop)
 }
 
 /// Small batches with a pause between: a clean-up must not stand in the way of requests.
@@ -113,4 +150,32 @@ where
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_relied_on_after_an_hour_without_a_jump() {
+        const NOON: UnixTime = 1_800_000_000;
+        let start = Instant::now();
+        let minutes = |count: u64| Duration::from_secs(count * 60);
+        let mut watch = Watch::new(start, NOON);
+        assert!(!watch.is_steady(start, NOON), "it may have been wrong from the start");
+        for minute in 1..60 {
+            assert!(!watch.is_steady(start + minutes(minute), NOON + 60 * minute as i64));
+        }
+        // It may be set right little by little.
+        assert!(watch.is_steady(start + minutes(60), NOON + 3650));
+        for days in [3, -3] {
+            let jumped = NOON + 3660 + days * 86_400;
+            let mut watch = Watch { since: start, last: (start + minutes(60), NOON + 3600) };
+            assert!(!watch.is_steady(start + minutes(61), jumped), "{days} days");
+            assert!(!watch.is_steady(start + minutes(62), NOON + 3720), "back is a jump as well");
+            assert!(!watch.is_steady(start + minutes(63), NOON + 3780), "the hour begins anew");
+            watch.last = (start + minutes(121), NOON + 7260);
+            assert!(watch.is_steady(start + minutes(122), NOON + 7320), "{days} days");
+        }
+    }
 }

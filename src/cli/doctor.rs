@@ -136,7 +136,11 @@ async fn examine(context: &Context, checks: &mut Checks) -> Result<(), StoreErro
     // The sweep waits an hour after expiry; what is older should be gone.
     match app.store.count_expired(now - 2 * 3600).await? {
         0 => checks.put("expired rows", "ok", "none"),
-        count => checks.put("expired rows", "warning", format!("{count} wait to be removed; a running server does it")),
+        count => checks.put(
+            "expired rows",
+            "warning",
+            format!("{count} wait to be removed; a server that has run for an hour does it"),
+        ),
     }
     Ok(())
 }

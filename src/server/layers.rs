@@ -12,7 +12,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderName, PRAGMA, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, PRAGMA, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -84,7 +85,12 @@ pub async fn finish(with: &Finish, mut request: Request, mut router: Router) -> 
     if let Some(error) = response.extensions_mut().remove::<Arc<OAuthError>>() {
         let (trace_id, path) = (trace_id.to_string(), about.uri.path());
         log(&error, response.status(), &trace_id, format_args!("{} {path}", about.method));
-        match response.extensions_mut().remove::<Rendering>() {
+        let rendering = response.extensions_mut().remove::<Rendering>();
+        if rendering != Some(Rendering::Sent) {
+            // The router has written down the length of the blank that is replaced here.
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
+        match rendering {
             Some(Rendering::Sent) => {}
             Some(Rendering::Page) => show(with, &mut response, &error, &trace_id),
             None => {

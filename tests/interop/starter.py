@@ -43,14 +43,14 @@ for name in list(os.environ):
 class Place:
     """Where a server keeps its data: a temporary folder (with a space in its name) and a database that is new."""
 
-    def __init__(self):
+    def __init__(self, postgres=POSTGRES):
         self._folder = tempfile.TemporaryDirectory(prefix="grantor interop ")
         self.folder = pathlib.Path(self._folder.name)
         self.database = str(self.folder / "grantor.db")
-        if POSTGRES:
+        if postgres:
             name = f"interop_{uuid.uuid4().hex}"
-            run(["psql", "--no-psqlrc", "--quiet", "--dbname", POSTGRES, "--command", f"CREATE DATABASE {name}"])
-            self.database = urllib.parse.urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+            run(["psql", "--no-psqlrc", "--quiet", "--dbname", postgres, "--command", f"CREATE DATABASE {name}"])
+            self.database = urllib.parse.urlsplit(postgres)._replace(path=f"/{name}").geturl()
 
     def flags(self):
         return ["--database", self.database, "--keys", str(self.folder / "keys")]
@@ -64,31 +64,87 @@ class Place:
         self._folder.cleanup()
 
 
-class Server:
+class Running:
+    """A process of the binary on the data of a place. It is told to stop when the block ends that it is used in."""
+
+    def __init__(self, place, arguments, *, log="server.log", **options):
+        self.place = place
+        self._log = (self.place.folder / log).open("a+")
+        self._process = subprocess.Popen(
+            [*options.pop("under", []), BINARY, *arguments, *place.flags()],
+            cwd=place.folder,
+            stdin=subprocess.DEVNULL,
+            stderr=self._log,
+            text=True,
+            **options,
+        )
+
+    def log(self):
+        self._log.seek(0)
+        return self._log.read()
+
+    def show_log(self):
+        print("--- what the server wrote to standard error", self.log(), "---", sep="\n", file=sys.stderr)
+
+    def terminate(self):
+        """Tells it to stop, as an operator does."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        """Ends it as a machine does that loses its power."""
+        self._process.kill()
+        self._process.wait()
+
+    def wait(self):
+        """Until it ended by itself, and well."""
+        try:
+            code = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the server did not stop within {STOP_SECONDS} s of the signal") from None
+        assert code == 0, f"the server stopped with exit code {code} after the signal"
+
+    def stop(self):
+        """Tells it to stop; it has to end by itself, and well."""
+        self.terminate()
+        self.wait()
+
+    def stop_at_once(self):
+        """Tells it to stop without a drain, as at a terminal."""
+        self._process.send_signal(signal.SIGINT)
+        self.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            self.stop()
+        except BaseException:
+            self.show_log()
+            raise
+        else:
+            if kind is not None:
+                self.show_log()
+        finally:
+            self._log.close()
+
+
+class Server(Running):
     """`grantor quickstart`, ready to be asked. `made` is what it printed: an object with `as_json`, else the lines."""
 
     def __init__(self, *, tls=False, as_json=True, place=None, listen="127.0.0.1:0"):
         self._own_place = place is None
-        self.place = place or Place()
-        self._log = (self.place.folder / "server.log").open("w+")
-        command = [BINARY, "quickstart", *self.place.flags(), "--listen", listen]
-        command += ["--json"] if as_json else []
-        command += ["--tls"] if tls else []
-        self._process = subprocess.Popen(
-            command,
-            cwd=self.place.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
+        arguments = ["quickstart", "--listen", listen]
+        arguments += ["--json"] if as_json else []
+        arguments += ["--tls"] if tls else []
+        super().__init__(place or Place(), arguments, stdout=subprocess.PIPE)
         self._lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         try:
             self.made = json.loads(self.next_line()) if as_json else None
         except BaseException:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
             self.show_log()
             raise
 
@@ -106,39 +162,10 @@ class Server:
         assert line is not None, "quickstart ended instead of serving"
         return line
 
-    def show_log(self):
-        self._log.seek(0)
-        print("--- what the server wrote to standard error", self._log.read(), "---", sep="\n", file=sys.stderr)
-
-    def terminate(self):
-        """Tells it to stop, as an operator does."""
-        self._process.send_signal(signal.SIGTERM)
-
-    def stop(self):
-        """Tells it to stop; it has to end by itself, and well."""
-        self.terminate()
+    def __exit__(self, *failure):
         try:
-            code = self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise AssertionError(f"the server did not stop within {STOP_SECONDS} s of SIGTERM") from None
-        assert code == 0, f"the server stopped with exit code {code} after SIGTERM"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        try:
-            self.stop()
-        except BaseException:
-            self.show_log()
-            raise
-        else:
-            if kind is not None:
-                self.show_log()
+            super().__exit__(*failure)
         finally:
-            self._log.close()
             if self._own_place:
                 self.place.close()
 

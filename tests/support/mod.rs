@@ -394,9 +394,14 @@ impl TestApp {
 
     /// Sends any request.
     pub async fn send(&self, request: Request<Body>) -> Reply {
+        let head = request.method() == Method::HEAD;
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
+        // RFC 9110 §8.6: on a connection a wrong length cuts the body off.
+        if let Some(length) = parts.headers.get(header::CONTENT_LENGTH).filter(|_| !head) {
+            assert_eq!(length.to_str().unwrap(), body.len().to_string(), "the length that is told");
+        }
         Reply { status: parts.status, headers: parts.headers, body }
     }
 

@@ -4,16 +4,12 @@ import contextlib
 import http.server
 import json
 import os
-import pathlib
-import shutil
-import socket
 import subprocess
-import tempfile
 import threading
-import time
 
 import requests
-from starter import BINARY, ROOT, START_SECONDS, Server, main
+from processes import free_port, nginx, replaced, running
+from starter import BINARY, ROOT, Server, main
 
 RESOURCE = "https://hib.azurehdinsight.net"
 
@@ -49,36 +45,6 @@ def upstream():
         server.server_close()
 
 
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
-def wait_for(url, process):
-    """Until something answers there."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
-        with contextlib.suppress(requests.ConnectionError):
-            if requests.get(url, timeout=5).status_code < 500:
-                return
-        assert time.monotonic() < deadline, f"nothing answers at {url}"
-        time.sleep(0.05)
-
-
-@contextlib.contextmanager
-def running(command, url, **options):
-    """A process, from when it answers at `url` until it is told to end."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
-    try:
-        wait_for(url, process)
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 @contextlib.contextmanager
 def guard(server):
     """`grantor guard` before a server."""
@@ -92,34 +58,20 @@ def guard(server):
 
 
 @contextlib.contextmanager
-def nginx(check, application):
+def gateway(check, application):
     """nginx as the documentation configures it, before an application."""
     page = (ROOT / "docs/gateways.md").read_text()
-    block = page.split("```nginx\n")[1].split("```")[0]
-    for example, value in {
-        "http://127.0.0.1:8081": check,
-        "http://127.0.0.1:9000": application,
-        "https://api.example.com": RESOURCE,
-    }.items():
-        assert example in block, f"the configuration does not say {example}"
-        block = block.replace(example, value)
+    block = replaced(
+        page.split("```nginx\n")[1].split("```")[0],
+        {
+            "http://127.0.0.1:8081": check,
+            "http://127.0.0.1:9000": application,
+            "https://api.example.com": RESOURCE,
+        },
+    )
     port = free_port()
-    program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    assert program, "nginx is not installed"
-    with tempfile.TemporaryDirectory(prefix="grantor-nginx-") as folder:
-        temporary = "".join(
-            f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        user = "user root;\n" if os.getuid() == 0 else ""
-        conf = pathlib.Path(folder) / "nginx.conf"
-        conf.write_text(
-            f"daemon off;\n{user}worker_processes 1;\npid {folder}/pid;\nerror_log stderr crit;\n"
-            f"events {{}}\nhttp {{\naccess_log off;\n{temporary}"
-            f"server {{\nlisten 127.0.0.1:{port};\nlocation = /alive {{ return 204; }}\n{block}}}\n}}\n"
-        )
-        address = f"http://127.0.0.1:{port}"
-        with running([program, "-p", folder, "-c", str(conf), "-e", "stderr"], f"{address}/alive"):
-            yield address
+    with nginx(f"server {{\nlisten 127.0.0.1:{port};\n{block}}}\n"):
+        yield f"http://127.0.0.1:{port}"
 
 
 def token(made, client_id=None, secret=None):
@@ -174,12 +126,12 @@ def examine(address, server):
 
 
 def nginx_asks_the_server():
-    with Server() as server, upstream() as application, nginx(server.made["public_url"], application) as address:
+    with Server() as server, upstream() as application, gateway(server.made["public_url"], application) as address:
         examine(address, server)
 
 
 def nginx_asks_a_guard():
-    with Server() as server, upstream() as application, guard(server) as check, nginx(check, application) as address:
+    with Server() as server, upstream() as application, guard(server) as check, gateway(check, application) as address:
         examine(address, server)
 
 

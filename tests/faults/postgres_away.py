@@ -1,0 +1,99 @@
+"""PostgreSQL is stopped, crashes, and is started again, while everybody goes on working."""
+
+import os
+import random
+import sys
+import time
+
+import requests
+from calls import PATIENCE, Unanswered
+from cluster import Cluster
+from fleet import Fleet
+from lines import begin
+from starter import START_SECONDS, last_seen, main
+from workload import AGREEMENTS, FAMILIES, Workload, told
+
+ROUNDS = int(os.environ.get("FAULTS_OUTAGES", "4"))
+SEED = os.environ.get("FAULTS_SEED", str(random.randrange(1 << 32)))
+
+# Requests that were refused while it was away, before it is started again.
+REFUSED = 20
+
+
+def until(what, probe, seconds=START_SECONDS):
+    deadline = time.monotonic() + seconds
+    while not probe():
+        assert time.monotonic() < deadline, f"waited {seconds} s for this: {what}"
+        time.sleep(0.05)
+
+
+def status(fleet, path):
+    return requests.get(f"{fleet.public_url}{path}", timeout=PATIENCE).status_code
+
+
+def nothing_told_is_lost_by_outages():
+    print(f"seed {SEED}", file=sys.stderr)
+    moments = random.Random(SEED)
+    with Cluster() as cluster, Fleet(postgres=cluster.url, people=FAMILIES + AGREEMENTS) as fleet:
+        work = Workload(fleet, SEED)
+        for number in range(ROUNDS):
+            with work.at_work():
+                # A moment that nobody chose.
+                time.sleep(moments.uniform(0.05, 0.8))
+                mode = ("immediate", "fast")[number % 2]
+                cluster.stop(mode)
+                refused = work.refusals.seen[503]
+                machines = work.machines[0].told["client_credentials"]
+                until("requests are refused", lambda r=refused: work.refusals.seen[503] - r >= REFUSED)
+                until("client_credentials goes on", lambda m=machines: work.machines[0].told["client_credentials"] > m)
+                assert (status(fleet, "/livez"), status(fleet, "/readyz")) == (200, 503)
+                cluster.start()
+                # Nobody does anything to the server.
+                work.wait_for_more(START_SECONDS)
+            until("it is ready again", lambda: status(fleet, "/readyz") == 200)
+            work.compare(fleet.caller())
+        work.compare_all(fleet.caller())
+        assert work.refusals.seen["no answer"] == 0, "the server itself stayed, so everybody was answered"
+        print(f"{ROUNDS} outages; {told(work)}", file=sys.stderr)
+
+
+def refused(act):
+    """Whether something ends in 503 with a time to come again; anything else that is no success is a failure."""
+    try:
+        reply = act()
+    except Unanswered:
+        return True
+    assert reply.status_code == 200, f"{reply.status_code} {reply.text}"
+    return False
+
+
+MAX_AGE = 6
+
+
+def memory_is_believed_for_as_long_as_configured():
+    settings = f'[cache]\nmax_age = "{MAX_AGE}s"\n'
+    with Cluster() as cluster, Fleet(postgres=cluster.url, settings=settings) as fleet:
+        caller = fleet.caller()
+        tokens = begin(fleet, fleet.person())
+        access = caller.client_credentials().json()["access_token"]
+        cluster.stop("fast")
+        assert not refused(caller.client_credentials), "the signature needs no database"
+        # What was revoked since could not be known, so nobody guesses.
+        for needy in [
+            lambda: caller.post("/oauth2/v2.0/introspect", "gate", {"token": access}),
+            lambda: caller.refresh(tokens["refresh_token"]),
+            lambda: caller.post("/oauth2/v2.0/revoke", "robot", {"token": access}),
+            lambda: caller.redeem("grac_unknown", "v" * 43),
+            lambda: caller.token("robot", {"grant_type": "client_credentials", "scope": "unknown"}),
+        ]:
+            assert refused(needy), "it was answered without the database"
+        # One second between two looks at the log of changes is counted before it was gone.
+        last_seen(lambda: not refused(caller.client_credentials), MAX_AGE + 1)
+        cluster.start()
+        until("memory is believed again", lambda: not refused(caller.client_credentials))
+        assert caller.active(access)
+        assert caller.refresh(tokens["refresh_token"]).status_code == 200
+
+
+if __name__ == "__main__":
+    main(nothing_told_is_lost_by_outages, memory_is_believed_for_as_long_as_configured)
