@@ -6,19 +6,17 @@ use crate::extract::form::PostedForm;
 use crate::extract::tenant::TenantPath;
 use crate::grants::{self, Exchange};
 use crate::tokens::issue::TokenAnswer;
-use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
 /// Authenticates the client, finds the grant, answers with what it issues.
 ///
 /// # Errors
 /// RFC 6749 §5.2.
-pub async fn post(
-    State(app): State<Arc<App>>,
-    path: TenantPath,
-    posted: PostedForm,
-) -> Result<Json<TokenAnswer>, OAuthError> {
+pub async fn post(State(app): State<Arc<App>>, path: TenantPath, posted: PostedForm) -> Result<Response, OAuthError> {
     let mut answer = exchange(&app, &path, &posted).await;
     // A refusal is only as good as what it rests on: with the database away it would be a guess.
     if answer.as_ref().is_err_and(OAuthError::rests_on_directory) {
@@ -31,7 +29,8 @@ pub async fn post(
             metrics::counter!("grantor_token_requests_total", "outcome" => error.reason().error).increment(1);
         }
     }
-    answer.map(Json)
+    let json = answer?.to_json().map_err(|error| OAuthError::from(reason::INTERNAL).because(error))?;
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response())
 }
 
 async fn exchange(app: &App, path: &TenantPath, posted: &PostedForm) -> Result<TokenAnswer, OAuthError> {

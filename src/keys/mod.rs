@@ -111,12 +111,12 @@ impl Key {
         self.expires_at.is_none_or(|end| now < end)
     }
 
-    /// Signs an access token (RFC 9068 §2.1: `typ` is `at+jwt`). `payload` is a JSON object.
+    /// Signs an access token (RFC 9068 §2.1: `typ` is `at+jwt`). `payload` is a JSON object in base64url.
     ///
     /// # Errors
     /// The library refused.
-    pub fn sign_access_token(&self, payload: &[u8]) -> Result<String, KeyError> {
-        self.finish(self.access_header.clone(), payload)
+    pub fn sign_access_token(&self, payload: &str) -> Result<String, KeyError> {
+        self.finish(&self.access_header, payload)
     }
 
     /// Signs a JWT with another header `typ`.
@@ -124,12 +124,14 @@ impl Key {
     /// # Errors
     /// The library refused.
     pub fn sign(&self, typ: &str, payload: &[u8]) -> Result<String, KeyError> {
-        self.finish(header(typ, &self.jwk), payload)
+        self.finish(&header(typ, &self.jwk), &URL_SAFE_NO_PAD.encode(payload))
     }
 
-    fn finish(&self, mut jwt: String, payload: &[u8]) -> Result<String, KeyError> {
-        jwt.reserve(payload.len() * 4 / 3 + 400);
-        URL_SAFE_NO_PAD.encode_string(payload, &mut jwt);
+    fn finish(&self, header: &str, payload: &str) -> Result<String, KeyError> {
+        // The longest signature is that of an RSA key of 2,048 bits: 342 characters.
+        let mut jwt = String::with_capacity(header.len() + payload.len() + 344);
+        jwt.push_str(header);
+        jwt.push_str(payload);
         let signature = self.signer.sign(jwt.as_bytes())?;
         jwt.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);

@@ -196,7 +196,8 @@ impl StatusLeases {
             if let Some(index) = hand.take(expires_at) {
                 return Ok(index);
             }
-            hand.leasing.run(|| self.follow_up(tenant, &hand)).await?;
+            // In a box of its own: what is seldom done must not make every request carry room for it.
+            Box::pin(hand.leasing.run(|| self.follow_up(tenant, &hand))).await?;
         }
         Err(StoreError::Unavailable("status list indexes are used up faster than they are leased".into()))
     }

@@ -42,58 +42,82 @@ struct StatusList {
     uri: String,
 }
 
-/// What all tokens of one decision have in common, written once.
-#[derive(Debug, Clone)]
-pub struct Template {
-    // A JSON object without the brace that ends it. It always has a member: no token is without an issuer.
-    head: Vec<u8>,
-    issuer: String,
-    with_uti: bool,
-}
-
-impl Template {
-    /// Of the claims that are decided. `with_uti` also writes Entra's name for the token id.
-    ///
-    /// # Errors
-    /// A claim cannot be written as JSON.
-    pub fn new(claims: &Map<String, Value>, issuer: &str, with_uti: bool) -> Result<Self, serde_json::Error> {
-        let mut head = serde_json::to_vec(claims)?;
-        head.pop();
-        Ok(Self { head, issuer: issuer.to_owned(), with_uti })
-    }
-
-    fn rest(&self, of: Particulars) -> Rest {
+impl Particulars {
+    fn rest(self, issuer: &str, with_uti: bool) -> Rest {
         Rest {
-            iat: of.issued_at,
-            exp: of.expires_at,
-            jti: of.jti,
-            uti: self.with_uti.then(|| URL_SAFE_NO_PAD.encode(of.jti.as_bytes())),
+            iat: self.issued_at,
+            exp: self.expires_at,
+            jti: self.jti,
+            uti: with_uti.then(|| URL_SAFE_NO_PAD.encode(self.jti.as_bytes())),
             status: Status {
                 status_list: StatusList {
-                    idx: of.status.index,
-                    uri: format!("{}/statuslists/{}", self.issuer, of.status.list),
+                    idx: self.status.index,
+                    uri: format!("{issuer}/statuslists/{}", self.status.list),
                 },
             },
         }
     }
 
-    /// The payload of one token.
+    /// Adds them to the claims that are decided. `with_uti` also writes Entra's name for the token id.
+    ///
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub fn complete(
+        self,
+        mut claims: Map<String, Value>,
+        issuer: &str,
+        with_uti: bool,
+    ) -> Result<Map<String, Value>, serde_json::Error> {
+        if let Value::Object(rest) = serde_json::to_value(self.rest(issuer, with_uti))? {
+            claims.extend(rest);
+        }
+        Ok(claims)
+    }
+}
+
+/// What all tokens of one decision have in common, written once.
+#[derive(Debug, Clone)]
+pub struct Template {
+    // The beginning of the payload in base64url, and its last one or two bytes, which are encoded with what follows.
+    encoded: String,
+    tail: Vec<u8>,
+    issuer: String,
+    with_uti: bool,
+}
+
+impl Template {
+    /// Of the claims that are decided; there is at least one. `with_uti` also writes Entra's name for the token id.
+    ///
+    /// # Errors
+    /// A claim cannot be written as JSON.
+    pub fn new(claims: &Map<String, Value>, issuer: &str, with_uti: bool) -> Result<Self, serde_json::Error> {
+        let mut head = serde_json::to_vec(claims)?;
+        // Two objects become one: a comma stands for the brace that ends the first and the one that begins the second.
+        if let Some(brace) = head.last_mut() {
+            *brace = b',';
+        }
+        let tail = head.split_off(head.len() / 3 * 3);
+        Ok(Self { encoded: URL_SAFE_NO_PAD.encode(head), tail, issuer: issuer.to_owned(), with_uti })
+    }
+
+    /// The payload of one token in base64url (RFC 7515 §7.1).
     ///
     /// # Errors
     /// It cannot be written as JSON.
-    pub fn payload(&self, of: Particulars) -> Result<Vec<u8>, serde_json::Error> {
-        let mut payload = Vec::with_capacity(self.head.len() + 320);
-        payload.extend_from_slice(&self.head);
-        let end = payload.len();
-        serde_json::to_writer(&mut payload, &self.rest(of))?;
-        // Two objects become one: the second one's opening brace is a comma.
-        payload[end] = b',';
+    pub fn payload(&self, of: Particulars) -> Result<String, serde_json::Error> {
+        let mut rest = Vec::with_capacity(384);
+        rest.extend_from_slice(&self.tail);
+        serde_json::to_writer(&mut rest, &of.rest(&self.issuer, self.with_uti))?;
+        rest.remove(self.tail.len());
+        let mut payload = String::with_capacity(self.encoded.len() + rest.len() * 4 / 3 + 4);
+        payload.push_str(&self.encoded);
+        URL_SAFE_NO_PAD.encode_string(rest, &mut payload);
         Ok(payload)
     }
 
     /// Bytes that it takes in memory, about.
     pub fn size(&self) -> usize {
-        self.head.len() + self.issuer.len() + size_of::<Self>()
+        self.encoded.len() + self.issuer.len() + size_of::<Self>()
     }
 }
 
@@ -104,7 +128,6 @@ mod tests {
 
     #[test]
     fn a_payload_is_one_object_of_the_decided_claims_and_those_of_the_token() {
-        let Value::Object(claims) = json!({ "iss": "https://a.example", "groups": ["x"] }) else { unreachable!() };
         let of = Particulars {
             jti: Uuid::from_u128(1),
             status: StatusIndex { list: Uuid::from_u128(2).into(), index: 7 },
@@ -112,16 +135,27 @@ mod tests {
             expires_at: 20,
         };
         let list = "https://a.example/statuslists/00000000-0000-0000-0000-000000000002";
-        for with_uti in [false, true] {
+        // Of every length modulo three, which is what base64 goes by.
+        for (with_uti, group) in [(false, "x"), (true, "x"), (false, "xx"), (true, "xxx")] {
+            let expected = |with_uti: bool| {
+                let mut expected = json!({
+                    "iss": "https://a.example", "groups": [group], "iat": 10, "exp": 20,
+                    "jti": "00000000-0000-0000-0000-000000000001",
+                });
+                if with_uti {
+                    expected["uti"] = "AAAAAAAAAAAAAAAAAAAAAQ".into();
+                }
+                expected["status"] = json!({ "status_list": { "idx": 7, "uri": list } });
+                expected
+            };
+            let Value::Object(claims) = json!({ "iss": "https://a.example", "groups": [group] }) else {
+                unreachable!()
+            };
             let payload = Template::new(&claims, "https://a.example", with_uti).unwrap().payload(of).unwrap();
-            let mut expected = json!({
-                "iss": "https://a.example", "groups": ["x"], "iat": 10, "exp": 20,
-                "jti": "00000000-0000-0000-0000-000000000001", "status": { "status_list": { "idx": 7, "uri": list } },
-            });
-            if with_uti {
-                expected["uti"] = "AAAAAAAAAAAAAAAAAAAAAQ".into();
-            }
-            assert_eq!(serde_json::from_slice::<Value>(&payload).unwrap(), expected);
+            let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+            assert_eq!(payload, expected(with_uti).to_string());
+            let completed = of.complete(claims, "https://a.example", with_uti).unwrap();
+            assert_eq!(Value::Object(completed).to_string(), payload);
         }
     }
 }
