@@ -11,15 +11,17 @@ use crate::types::clock::UnixTime;
 use crate::types::id::TenantId;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey};
 use jwk::Jwk;
 use seal::Kek;
 use serde_json::json;
-use signer::Signer;
+use signer::{Signer, Verifier};
 use std::path::PathBuf;
 
 /// Seconds for which the JWKS may be cached: `Cache-Control: max-age`.
 pub const JWKS_MAX_AGE: i64 = 300;
+
+/// Header `typ` of an access token (RFC 9068 §2.1).
+pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
 /// Why keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +74,7 @@ pub struct Key {
     /// Until when it is published.
     pub expires_at: Option<UnixTime>,
     signer: Signer,
-    verifier: DecodingKey,
+    verifier: Verifier,
     // The encoded header of an access token, with the dot behind: the same for every token of this key.
     access_header: String,
 }
@@ -81,16 +83,10 @@ impl Key {
     fn open(tenant: TenantId, stored: &StoredKey, kek: &Kek) -> Result<Self, KeyError> {
         let pkcs8 = kek.open(&label(tenant, &stored.kid), &stored.sealed)?;
         let signer = Signer::parse(stored.alg, &pkcs8)?;
-        let jwk = Jwk::new(stored.alg, &signer.public())?;
-        let verifier = match (&jwk.n, &jwk.e, &jwk.x, &jwk.y) {
-            (Some(n), Some(e), ..) => DecodingKey::from_rsa_components(n, e),
-            (_, _, Some(x), Some(y)) => DecodingKey::from_ec_components(x, y),
-            (_, _, Some(x), None) => DecodingKey::from_ed_components(x),
-            _ => return Err(KeyError::Damaged),
-        }
-        .map_err(|_| KeyError::Damaged)?;
+        let public = signer.public();
+        let (jwk, verifier) = (Jwk::new(stored.alg, &public)?, Verifier::parse(stored.alg, &public)?);
         Ok(Self {
-            access_header: header("at+jwt", &jwk),
+            access_header: header(ACCESS_TOKEN_TYPE, &jwk),
             jwk,
             created_at: stored.created_at,
             activates_at: stored.activates_at,
@@ -138,15 +134,9 @@ impl Key {
         Ok(jwt)
     }
 
-    /// What `jsonwebtoken` needs to verify with it.
-    pub fn verifier(&self) -> (Algorithm, &DecodingKey) {
-        let algorithm = match self.jwk.alg {
-            Alg::Rs256 => Algorithm::RS256,
-            Alg::Ps256 => Algorithm::PS256,
-            Alg::Es256 => Algorithm::ES256,
-            Alg::EdDsa => Algorithm::EdDSA,
-        };
-        (algorithm, &self.verifier)
+    /// True when the signature, in the form of JWS, is this key's and of this message.
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.verifier.verifies(message, signature)
     }
 }
 
@@ -187,6 +177,12 @@ impl KeyRing {
             .filter(|key| key.jwk.alg == alg && key.signs(now))
             .max_by_key(|key| key.activates_at)
             .ok_or(KeyError::NoSigner(alg))
+    }
+
+    /// The published key whose header of access tokens `token` begins with, to the last character: then there is nothing
+    /// in the header that would have to be read.
+    pub fn of_access_token(&self, token: &str, now: UnixTime) -> Option<&Key> {
+        self.0.iter().find(|key| token.starts_with(&key.access_header) && key.is_published(now))
     }
 
     /// A published key by its id.

@@ -6,7 +6,9 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256,
+    VerificationAlgorithm,
 };
 
 enum Private {
@@ -88,6 +90,30 @@ impl Signer {
             Private::Ecdsa(pair) => pair.public_key().as_ref().to_vec(),
             Private::Ed25519(pair) => pair.public_key().as_ref().to_vec(),
         }
+    }
+}
+
+/// A public key, ready to verify.
+pub struct Verifier(ParsedPublicKey);
+
+impl Verifier {
+    /// Of what [`Signer::public`] answers.
+    ///
+    /// # Errors
+    /// Not a key of this algorithm.
+    pub fn parse(alg: Alg, public: &[u8]) -> Result<Self, KeyError> {
+        let algorithm: &'static dyn VerificationAlgorithm = match alg {
+            Alg::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+            Alg::Ps256 => &RSA_PSS_2048_8192_SHA256,
+            Alg::Es256 => &ECDSA_P256_SHA256_FIXED,
+            Alg::EdDsa => &ED25519,
+        };
+        ParsedPublicKey::new(algorithm, public).map(Self).map_err(|_| KeyError::Damaged)
+    }
+
+    /// True when the signature, in the form of JWS, is of this message.
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify_sig(message, signature).is_ok()
     }
 }
 
