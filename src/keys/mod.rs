@@ -51,7 +51,9 @@ pub enum KeyError {
     #[error("a signing key is damaged")]
     Damaged,
     /// No key of that algorithm may sign now.
-    #[error("no {0} key of the tenant may sign now; run: grantor key rotate --alg {0} --now")]
+    #[error(
+        "no {0} key of the tenant may sign now; is the clock right? If it is, run: grantor key rotate --alg {0} --now"
+    )]
     NoSigner(Alg),
     /// A file of the keys folder failed.
     #[error("{0}: {1}")]

@@ -36,8 +36,10 @@ def nothing_told_is_lost_by_outages():
     moments = random.Random(SEED)
     with Cluster() as cluster, Fleet(postgres=cluster.url, people=FAMILIES + AGREEMENTS) as fleet:
         work = Workload(fleet, SEED)
+        from_memory = 0
         for number in range(ROUNDS):
             with work.at_work():
+                work.wait_for_more(START_SECONDS)
                 # A moment that nobody chose.
                 time.sleep(moments.uniform(0.05, 0.8))
                 mode = ("immediate", "fast")[number % 2]
@@ -45,7 +47,7 @@ def nothing_told_is_lost_by_outages():
                 refused = work.refusals.seen[503]
                 machines = work.machines[0].told["client_credentials"]
                 until("requests are refused", lambda r=refused: work.refusals.seen[503] - r >= REFUSED)
-                until("client_credentials goes on", lambda m=machines: work.machines[0].told["client_credentials"] > m)
+                from_memory += work.machines[0].told["client_credentials"] - machines
                 assert (status(fleet, "/livez"), status(fleet, "/readyz")) == (200, 503)
                 cluster.start()
                 # Nobody does anything to the server.
@@ -53,6 +55,8 @@ def nothing_told_is_lost_by_outages():
             until("it is ready again", lambda: status(fleet, "/readyz") == 200)
             work.compare(fleet.caller())
         work.compare_all(fleet.caller())
+        # Not in every outage: what an operator changed a moment before it has to be read again.
+        assert from_memory > 0, "client_credentials did not go on"
         assert work.refusals.seen["no answer"] == 0, "the server itself stayed, so everybody was answered"
         print(f"{ROUNDS} outages; {told(work)}", file=sys.stderr)
 

@@ -95,13 +95,17 @@ class Running:
         self._process.kill()
         self._process.wait()
 
-    def wait(self):
-        """Until it ended by itself, and well."""
+    def ended(self):
+        """Until it ended by itself; hands back its exit code."""
         try:
-            code = self._process.wait(STOP_SECONDS)
+            return self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"the server did not stop within {STOP_SECONDS} s of the signal") from None
+            raise AssertionError(f"the server did not end within {STOP_SECONDS} s") from None
+
+    def wait(self):
+        """Until it ended by itself, and well."""
+        code = self.ended()
         assert code == 0, f"the server stopped with exit code {code} after the signal"
 
     def stop(self):
