@@ -4,10 +4,12 @@ import base64
 import collections
 import json
 import threading
+import time
 import zlib
 
 import requests
 from browserless import Astray, redemption
+from starter import START_SECONDS
 
 API = "https://api.example.com"
 
@@ -17,6 +19,18 @@ PATIENCE = 20
 
 class Unanswered(Exception):
     """Nobody knows whether it happened: no answer, or one that says that the server could not do its work."""
+
+
+def until_answered(act, *arguments):
+    """Does what may be done twice until it is answered: a server that starts on a busy machine says 503 now and then."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return act(*arguments)
+        except Unanswered:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 class Refusals:

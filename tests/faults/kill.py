@@ -1,6 +1,7 @@
 """`kill -9` of a server at random moments: what clients were told holds afterwards, and nothing is there twice.
 
-`FAULTS_KILLS` says how often, `FAULTS_SEED` repeats the choices of an earlier run.
+`FAULTS_KILLS` says how often, `FAULTS_SECONDS` after which time no more in any case, `FAULTS_SEED` repeats the choices
+of an earlier run.
 """
 
 import os
@@ -15,6 +16,7 @@ from starter import ENGINE, POSTGRES, main
 from workload import AGREEMENTS, FAMILIES, Workload, told
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "15" if POSTGRES else "35"))
+SECONDS = float(os.environ.get("FAULTS_SECONDS", "inf"))
 SEED = os.environ.get("FAULTS_SEED", str(random.randrange(1 << 32)))
 
 # The server is let alone for at most so many answers before it is killed.
@@ -26,7 +28,8 @@ def nothing_told_is_lost_by_kills():
     moments = random.Random(SEED)
     with Fleet(people=FAMILIES + AGREEMENTS) as fleet:
         work = Workload(fleet, SEED)
-        for number in range(KILLS):
+        until, kills = time.monotonic() + SECONDS, 0
+        while kills < KILLS and time.monotonic() < until:
             with work.at_work() as stop:
                 # A moment that nobody chose.
                 work.wait_for_answers(moments.randrange(MOST))
@@ -39,11 +42,12 @@ def nothing_told_is_lost_by_kills():
                     operator.kill()
             fleet.start(0)
             work.compare(fleet.caller())
-            if number % 50 == 49:
+            kills += 1
+            if kills % 50 == 0:
                 work.rows.consistent()
-                print(f"{number + 1} kills; {told(work)}", file=sys.stderr)
+                print(f"{kills} kills; {told(work)}", file=sys.stderr)
         work.compare_all(fleet.caller())
-        print(f"{KILLS} kills on {ENGINE}; {told(work)}; lost 0, doubled 0; seed {SEED}", file=sys.stderr)
+        print(f"{kills} kills on {ENGINE}; {told(work)}; lost 0, doubled 0; seed {SEED}", file=sys.stderr)
 
 
 def a_loss_would_be_noticed():

@@ -16,9 +16,9 @@ import threading
 import time
 
 from book import Agreement, Family, Places, compare, jti
-from calls import Caller, Refusals, Unanswered, at_the_browser, claims, place_in_list
+from calls import Caller, Refusals, Unanswered, at_the_browser, claims, place_in_list, until_answered
 from rows import Rows
-from starter import BINARY, START_SECONDS, last_seen
+from starter import BINARY, last_seen
 
 FAMILIES, AGREEMENTS = 3, 2
 
@@ -43,6 +43,11 @@ def groups(caller):
     reply = caller.client_credentials()
     assert reply.status_code == 200, reply.text
     return claims(reply.json()["access_token"]).get("groups", [])
+
+
+def check_each(families, caller):
+    for family in families:
+        until_answered(family.check, caller)
 
 
 def told(work):
@@ -329,7 +334,7 @@ class Workload:
 
     def settle(self):
         for worker in self.workers:
-            while worker.settle():
+            while until_answered(worker.settle):
                 pass
 
     def compare(self, caller):
@@ -340,14 +345,14 @@ class Workload:
         old = self.random.sample(self.families, min(SAMPLE, len(self.families)))
         compare([*families, *old], self.rows)
         for family in [*self.random.sample(families, min(SAMPLE, len(families))), *old]:
-            family.check(caller)
+            until_answered(family.check, caller)
         for person in self.people:
-            person.agreement.check()
+            until_answered(person.agreement.check)
         for machine in self.machines:
             for token in self.random.sample(machine.revoked, min(SAMPLE, len(machine.revoked))):
-                assert not caller.active(token), "a revoked token is active"
+                assert not until_answered(caller.active, token), "a revoked token is active"
             for token in self.random.sample(list(machine.kept), min(SAMPLE, len(machine.kept))):
-                assert caller.active(token), "a good token is not active"
+                assert until_answered(caller.active, token), "a good token is not active"
         self.compare_administration(caller)
         for worker in [*self.clients, *self.people]:
             worker.touched = []
@@ -357,10 +362,10 @@ class Workload:
             if operator.unknown:
                 operator.look()
             expected = ["crew"] if operator.member else []
-            last_seen(lambda expected=expected: groups(caller) != expected, FOLLOWED_WITHIN)
+            last_seen(lambda expected=expected: until_answered(groups, caller) != expected, FOLLOWED_WITHIN)
             for secret in operator.secrets:
                 other = Caller(caller.base, {"robot": secret}, self.fleet.verify)
-                assert other.client_credentials().status_code == 200, "a secret is lost"
+                assert until_answered(other.client_credentials).status_code == 200, "a secret is lost"
 
     def compare_all(self, caller):
         """Everything that was ever told, and that the published lists agree."""
@@ -368,10 +373,8 @@ class Workload:
         compare(everybody, self.rows)
         callers = [Caller(caller.base, caller.made, self.fleet.verify) for _ in range(4)]
         with concurrent.futures.ThreadPoolExecutor(len(callers)) as pool:
-            for done in [
-                pool.submit(lambda mine, at: [family.check(at) for family in mine], everybody[n :: len(callers)], at)
-                for n, at in enumerate(callers)
-            ]:
+            shares = [everybody[turn :: len(callers)] for turn in range(len(callers))]
+            for done in [pool.submit(check_each, share, at) for share, at in zip(shares, callers, strict=True)]:
                 done.result()
         self.rows.consistent()
         for machine in self.machines:
@@ -384,10 +387,10 @@ class Workload:
         """The published lists have the bits of those that were revoked, and not of others."""
         if machine.revoked:
             last = place_in_list(machine.revoked[-1])
-            last_seen(lambda: not caller.revoked_in_list(last), PUBLISHED_WITHIN)
+            last_seen(lambda: not until_answered(caller.revoked_in_list, last), PUBLISHED_WITHIN)
         lists = {}
         for tokens, expected in ((machine.revoked, True), (machine.kept, False)):
             for token in tokens:
                 uri, index = place_in_list(token)
-                bits = lists.get(uri) or lists.setdefault(uri, caller.status_list(uri))
+                bits = lists.get(uri) or lists.setdefault(uri, until_answered(caller.status_list, uri))
                 assert (bits[index // 8] >> (index % 8) & 1 == 1) == expected, f"{uri} says otherwise at {index}"
