@@ -22,7 +22,7 @@ class Unanswered(Exception):
 
 
 def until_answered(act, *arguments):
-    """Does what may be done twice until it is answered: a server that starts on a busy machine says 503 now and then."""
+    """Does what may be done twice until it is answered: a server on a busy machine says 503 now and then."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
