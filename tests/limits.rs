@@ -224,9 +224,10 @@ async fn an_answer_that_nobody_reads_is_not_kept() {
     wall.connect().await.closed().await;
     wall.connect().await.closed().await;
     assert!(deaf.closed().await < BIG);
-    // Who reads gets everything.
+    // Who reads in time gets everything.
+    let wall = Wall::around(routes(&shut()), 10, Bounds::default()).await;
     let mut reader = wall.connect().await;
-    reader.send(get_of("/big")).await;
+    reader.send(get_of("/big").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")).await;
     assert!(reader.closed().await >= BIG);
 }
 

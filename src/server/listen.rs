@@ -79,9 +79,12 @@ impl Listener {
             }
         }
         // Those that the system took already would be reset, with the requests that they brought.
-        while let Ok(Ok(accepted)) = tokio::time::timeout(Duration::ZERO, tcp.accept()).await
-            && tokio::time::timeout(LAST_CALL, open(accepted)).await.is_ok()
-        {}
+        let take_them = async {
+            while let Ok(accepted) = tcp.accept().await {
+                open(accepted).await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST_CALL, take_them).await;
         drop(tcp);
         tokio::time::sleep(LAST_CALL).await;
         if tokio::time::timeout(bounds.stop, graceful.shutdown()).await.is_err() {
