@@ -21,7 +21,7 @@ const GRACE: i64 = 3600;
 
 /// Nothing is removed before the clock went evenly for this long. By a clock that is days ahead every token has expired;
 /// once it is right again they count again, and what revoked them must still be there.
-const STEADY: Duration = Duration::from_secs(3600);
+pub const STEADY: Duration = Duration::from_secs(3600);
 
 /// What the clock may be off between two looks without having jumped, in seconds.
 const UNEVEN: i64 = 60;
@@ -30,11 +30,12 @@ const UNEVEN: i64 = 60;
 struct Watch {
     since: Instant,
     last: (Instant, UnixTime),
+    steady: Duration,
 }
 
 impl Watch {
-    fn new(at: Instant, now: UnixTime) -> Self {
-        Self { since: at, last: (at, now) }
+    fn new(at: Instant, now: UnixTime, steady: Duration) -> Self {
+        Self { since: at, last: (at, now), steady }
     }
 
     /// Looks at the clock; answers whether it can be relied on.
@@ -46,14 +47,15 @@ impl Watch {
             self.since = at;
         }
         self.last = (at, now);
-        at.duration_since(self.since) >= STEADY
+        at.duration_since(self.since) >= self.steady
     }
 }
 
 /// Follows changes, flushes, rotates and sweeps until the task is dropped. None of them waits for another: a long sweep
-/// must not keep this server from seeing what was changed.
-pub async fn run(app: Arc<App>) {
-    tokio::join!(follow(&app), flush(&app), sweep(&app));
+/// must not keep this server from seeing what was changed. `steady` is how long the clock has to have gone evenly before
+/// anything is removed: [`STEADY`] but for tests.
+pub async fn run(app: Arc<App>, steady: Duration) {
+    tokio::join!(follow(&app), flush(&app), sweep(&app, steady));
 }
 
 fn timer(period: Duration) -> Interval {
@@ -91,8 +93,8 @@ async fn flush(app: &App) {
     }
 }
 
-async fn sweep(app: &App) {
-    let (mut timer, mut watch) = (timer(SWEEP), Watch::new(Instant::now(), app.clock.now()));
+async fn sweep(app: &App, steady: Duration) {
+    let (mut timer, mut watch) = (timer(SWEEP), Watch::new(Instant::now(), app.clock.now(), steady));
     loop {
         timer.tick().await;
         let steady = watch.is_steady(Instant::now(), app.clock.now());
@@ -161,7 +163,7 @@ mod tests {
         const NOON: UnixTime = 1_800_000_000;
         let start = Instant::now();
         let minutes = |count: u64| Duration::from_secs(count * 60);
-        let mut watch = Watch::new(start, NOON);
+        let mut watch = Watch::new(start, NOON, STEADY);
         assert!(!watch.is_steady(start, NOON), "it may have been wrong from the start");
         for minute in 1..60 {
             assert!(!watch.is_steady(start + minutes(minute), NOON + 60 * minute as i64));
@@ -170,7 +172,8 @@ mod tests {
         assert!(watch.is_steady(start + minutes(60), NOON + 3650));
         for days in [3, -3] {
             let jumped = NOON + 3660 + days * 86_400;
-            let mut watch = Watch { since: start, last: (start + minutes(60), NOON + 3600) };
+            let last = (start + minutes(60), NOON + 3600);
+            let mut watch = Watch { since: start, last, steady: STEADY };
             assert!(!watch.is_steady(start + minutes(61), jumped), "{days} days");
             assert!(!watch.is_steady(start + minutes(62), NOON + 3720), "back is a jump as well");
             assert!(!watch.is_steady(start + minutes(63), NOON + 3780), "the hour begins anew");

@@ -182,7 +182,7 @@ async fn changes_are_seen_while_a_long_sweep_goes_on() {
          SELECT id, {random}, {random}, turn, 1, 1 FROM turns, tenants"
     ))
     .await;
-    let running = tokio::spawn(grantor::sweep::run(test.app.clone()));
+    let running = tokio::spawn(grantor::sweep::run(test.app.clone(), Duration::ZERO));
     let left = || test.number("SELECT COUNT(*) FROM revocations");
     let deadline = Instant::now() + Duration::from_secs(60);
     while left().await == 100_000 {

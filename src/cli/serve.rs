@@ -109,7 +109,7 @@ pub(super) async fn serve(
     let connections = descriptors::make_room(app.config.connections);
     let signals = Signals::listen()?;
     ready(&app);
-    let background = tokio::spawn(sweep::run(app.clone()));
+    let background = tokio::spawn(sweep::run(app.clone(), sweep::STEADY));
     let stop = signals.stop(app.stopping.clone(), app.config.drain);
     let stopping = app.stopping.clone();
     let listener = Listener { tcp: door.0, tls, connections, bounds: Bounds::default(), stopping };

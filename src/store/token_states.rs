@@ -68,49 +68,91 @@ impl Waiting {
     }
 }
 
-/// One statement for a number of questions. A row of the answer has the number of its question.
-macro_rules! statement {
-    ($first:literal $(, $more:literal)*) => {
+/// A question of one statement; its row of the answer has its number. `$` goes by the number too.
+macro_rules! question {
+    ($n:literal, $tenant:literal, $jti:literal, $client_id:literal, $person:literal, $subject:literal) => {
         concat!(
-            "WITH asked (n, tenant_id, jti, subject, client_id, person) AS (VALUES ", $first, $(", ", $more,)* ") \
-             SELECT n, \
-             EXISTS (SELECT 1 FROM revocations r WHERE r.tenant_id = a.tenant_id AND r.jti = a.jti), \
-             EXISTS (SELECT 1 FROM clients c WHERE c.tenant_id = a.tenant_id AND c.client_id = a.client_id AND c.enabled \
-             AND (a.person OR c.id = a.subject)), \
-             NOT a.person OR EXISTS (SELECT 1 FROM users u WHERE u.tenant_id = a.tenant_id AND u.id = a.subject AND u.enabled), \
-             EXISTS (SELECT 1 FROM tenants t WHERE t.id = a.tenant_id AND t.enabled), \
-             EXISTS (SELECT 1 FROM kept_tokens k WHERE k.jti = a.jti AND k.by_operator) FROM asked a"
+            "SELECT ",
+            $n,
+            ", EXISTS (SELECT 1 FROM revocations WHERE tenant_id = $",
+            $tenant,
+            " AND jti = $",
+            $jti,
+            "), \
+             EXISTS (SELECT 1 FROM clients WHERE tenant_id = $",
+            $tenant,
+            " AND client_id = $",
+            $client_id,
+            " AND enabled AND ($",
+            $person,
+            " OR id = $",
+            $subject,
+            ")), \
+             NOT $",
+            $person,
+            " OR EXISTS (SELECT 1 FROM users WHERE tenant_id = $",
+            $tenant,
+            " AND id = $",
+            $subject,
+            " AND enabled), \
+             EXISTS (SELECT 1 FROM tenants WHERE id = $",
+            $tenant,
+            " AND enabled), \
+             EXISTS (SELECT 1 FROM kept_tokens WHERE jti = $",
+            $jti,
+            " AND by_operator)"
         )
     };
 }
 
-const ONE: &str = statement!("($1, $2, $3, $4, $5, $6)");
-const FEW: &str = statement!(
-    "($1, $2, $3, $4, $5, $6)",
-    "($7, $8, $9, $10, $11, $12)",
-    "($13, $14, $15, $16, $17, $18)",
-    "($19, $20, $21, $22, $23, $24)"
+const ONE: &str = question!(0, 1, 2, 3, 4, 5);
+const FEW: &str = concat!(
+    question!(0, 1, 2, 3, 4, 5),
+    " UNION ALL ",
+    question!(1, 6, 7, 8, 9, 10),
+    " UNION ALL ",
+    question!(2, 11, 12, 13, 14, 15),
+    " UNION ALL ",
+    question!(3, 16, 17, 18, 19, 20)
 );
-const MANY: &str = statement!(
-    "($1, $2, $3, $4, $5, $6)",
-    "($7, $8, $9, $10, $11, $12)",
-    "($13, $14, $15, $16, $17, $18)",
-    "($19, $20, $21, $22, $23, $24)",
-    "($25, $26, $27, $28, $29, $30)",
-    "($31, $32, $33, $34, $35, $36)",
-    "($37, $38, $39, $40, $41, $42)",
-    "($43, $44, $45, $46, $47, $48)",
-    "($49, $50, $51, $52, $53, $54)",
-    "($55, $56, $57, $58, $59, $60)",
-    "($61, $62, $63, $64, $65, $66)",
-    "($67, $68, $69, $70, $71, $72)",
-    "($73, $74, $75, $76, $77, $78)",
-    "($79, $80, $81, $82, $83, $84)",
-    "($85, $86, $87, $88, $89, $90)",
-    "($91, $92, $93, $94, $95, $96)"
+const MANY: &str = concat!(
+    question!(0, 1, 2, 3, 4, 5),
+    " UNION ALL ",
+    question!(1, 6, 7, 8, 9, 10),
+    " UNION ALL ",
+    question!(2, 11, 12, 13, 14, 15),
+    " UNION ALL ",
+    question!(3, 16, 17, 18, 19, 20),
+    " UNION ALL ",
+    question!(4, 21, 22, 23, 24, 25),
+    " UNION ALL ",
+    question!(5, 26, 27, 28, 29, 30),
+    " UNION ALL ",
+    question!(6, 31, 32, 33, 34, 35),
+    " UNION ALL ",
+    question!(7, 36, 37, 38, 39, 40),
+    " UNION ALL ",
+    question!(8, 41, 42, 43, 44, 45),
+    " UNION ALL ",
+    question!(9, 46, 47, 48, 49, 50),
+    " UNION ALL ",
+    question!(10, 51, 52, 53, 54, 55),
+    " UNION ALL ",
+    question!(11, 56, 57, 58, 59, 60),
+    " UNION ALL ",
+    question!(12, 61, 62, 63, 64, 65),
+    " UNION ALL ",
+    question!(13, 66, 67, 68, 69, 70),
+    " UNION ALL ",
+    question!(14, 71, 72, 73, 74, 75),
+    " UNION ALL ",
+    question!(15, 76, 77, 78, 79, 80)
 );
 
-type Row = (i64, bool, bool, bool, bool, bool);
+/// Every statement of this file, for those who look at them all.
+pub const STATEMENTS: [&str; 3] = [ONE, FEW, MANY];
+
+type Row = (i32, bool, bool, bool, bool, bool);
 
 impl Store {
     /// Revocation, subject, client and tenant of a token, as they are now.
@@ -162,14 +204,13 @@ impl Store {
         let padded = questions.iter().chain(std::iter::repeat(&questions[questions.len() - 1])).take(places);
         let rows: Vec<Row> = reading!(self, conn => {
             let mut query = sqlx::query_as(statement);
-            for (n, question) in (0_i64..).zip(padded) {
+            for question in padded {
                 query = query
-                    .bind(n)
                     .bind(question.tenant.uuid())
                     .bind(question.jti)
-                    .bind(question.subject.uuid())
                     .bind(question.client_id.as_str())
-                    .bind(matches!(question.subject, MemberId::User(_)));
+                    .bind(matches!(question.subject, MemberId::User(_)))
+                    .bind(question.subject.uuid());
             }
             query.fetch_all(conn).await?
         });
