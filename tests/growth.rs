@@ -56,10 +56,10 @@ async fn no_statement_reads_all_clients_users_or_groups_of_a_tenant() {
     let (test, mut known) = (TestApp::new().await, 0);
     for (text, plan) in plans(&test).await {
         let reads = plan.iter().any(|step| of_tenant.is_match(step));
-        // The origins of a tenant are read as a whole, and kept in memory.
+        // The origins of a tenant are read as a whole, and kept in memory; and what is deleted is read.
         if reads && text.contains("SELECT DISTINCT o.origin") {
             known += 1;
-        } else {
+        } else if !text.contains("DELETE FROM tenants") {
             assert!(!reads, "{text}\n{plan:#?}");
         }
     }

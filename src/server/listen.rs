@@ -26,8 +26,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
-/// Connections that were taken last get so long to say what they want before idle ones are closed.
+/// What the system has accepted is taken for so long after the stop was asked for.
 const LAST_CALL: Duration = Duration::from_millis(100);
+
+/// Connections that have asked nothing yet get so long to say what they want before idle ones are closed.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// What serves, and within which bounds.
 pub struct Listener {
@@ -86,7 +89,13 @@ impl Listener {
         };
         let _ = tokio::time::timeout(LAST_CALL, take_them).await;
         drop(tcp);
-        tokio::time::sleep(LAST_CALL).await;
+        // A connection whose first request was not read yet would be closed with it.
+        let asked = async {
+            while !places.all_asked() {
+                tokio::time::sleep(LAST_CALL / 10).await;
+            }
+        };
+        let _ = tokio::time::timeout(FIRST_REQUEST, asked).await;
         if tokio::time::timeout(bounds.stop, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }

@@ -42,6 +42,7 @@ impl Places {
         let seat = Arc::new(Seat {
             busy: AtomicU32::new(0),
             since: AtomicU64::new(self.now()),
+            asked: AtomicBool::new(false),
             used_http2: AtomicBool::new(false),
             leave: Notify::new(),
         });
@@ -63,6 +64,12 @@ impl Places {
         }
     }
 
+    /// True when every connection has asked something.
+    pub(super) fn all_asked(&self) -> bool {
+        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.values().all(|seat| seat.asked.load(Ordering::Relaxed))
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -74,6 +81,8 @@ struct Seat {
     busy: AtomicU32,
     /// Since when there is none, in milliseconds of the server's life.
     since: AtomicU64,
+    /// It has asked something.
+    asked: AtomicBool,
     /// It speaks HTTP/2 and has asked something.
     used_http2: AtomicBool,
     leave: Notify,
@@ -138,6 +147,7 @@ impl Desk {
     /// A request is being answered until the value is dropped.
     pub(super) fn busy(&self, http2: bool) -> Busy {
         self.seat.busy.fetch_add(1, Ordering::SeqCst);
+        self.seat.asked.store(true, Ordering::Relaxed);
         if http2 {
             self.seat.used_http2.store(true, Ordering::Relaxed);
         }
