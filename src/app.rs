@@ -42,8 +42,10 @@ pub const KEK_VARIABLE: &str = "GRANTOR_KEY_ENCRYPTION_KEY";
 const TENANTS: u64 = 10_000;
 const REMEMBERED: u64 = 20_000;
 
-/// Bytes for decisions in memory.
-const DECISIONS: u64 = 8 << 20;
+/// Bytes for decisions in memory, with what they hold on to: about so many for a client and for a group of it.
+const DECISIONS: u64 = 16 << 20;
+const CLIENT: usize = 1024;
+const GROUP: usize = 128;
 /// Answers that are held back at once.
 const HELD_BACK: usize = 512;
 
@@ -259,7 +261,9 @@ impl App {
             decisions: Cache::builder()
                 .weigher(|(_, scope, targets): &DecisionKey, decision: &Arc<Decision>| {
                     let targets: usize = targets.iter().map(String::len).sum();
-                    let size = scope.len() + targets + decision.scope.len() + decision.template.size() + 256;
+                    let groups = decision.from.membership.1.groups.len() * GROUP;
+                    let size =
+                        scope.len() + targets + decision.scope.len() + decision.template.size() + groups + CLIENT;
                     size.try_into().unwrap_or(u32::MAX)
                 })
                 .max_capacity(DECISIONS)

@@ -251,10 +251,8 @@ mod tests {
         let store = Store::open(&DatabaseUrl::Sqlite(folder.path().join("grantor.db"))).await.unwrap();
         let Db::Sqlite { write, .. } = &store.db else { unreachable!("opened as SQLite") };
         let mut turn = write.turn().await.unwrap();
-        let mut unit = turn.unit().await.unwrap();
-        unit.execute("ROLLBACK").await.unwrap();
-        unit.commit().await.expect_err("there is no transaction to commit");
-        turn.commit().await.expect_err("and nothing was committed");
+        turn.begin().await.unwrap().execute("ROLLBACK").await.unwrap();
+        turn.commit().await.expect_err("there is no transaction to commit");
         for _ in 0..3 {
             store.purge_changes(0).await.unwrap();
         }

@@ -151,10 +151,8 @@ macro_rules! writing {
         match &$store.db {
             $crate::store::db::Db::Sqlite { write, .. } => {
                 let mut turn = write.turn().await?;
-                let mut unit = turn.unit().await?;
-                let $tx = &mut *unit;
+                let $tx = turn.begin().await?;
                 let answer = $body;
-                unit.commit().await?;
                 turn.commit().await?;
                 answer
             }

@@ -60,10 +60,9 @@ impl Remote {
         if !self.breaker.lets_try() {
             return Err(StoreError::Unavailable("PostgreSQL did not answer a moment ago".into()));
         }
+        let asked = self.breaker.now();
         let acquired = self.pool.acquire().await;
-        // With every connection at work the database is busy, not away.
-        let busy = self.pool.size() >= CONNECTIONS;
-        self.breaker.learn(acquired.is_ok() || busy);
+        self.breaker.learn(acquired.is_ok(), asked);
         Ok(acquired?)
     }
 
@@ -76,21 +75,23 @@ impl Remote {
 #[derive(Debug)]
 struct Breaker {
     since: Instant,
-    // Milliseconds from `since`; 0 while the database answers.
+    // Both in milliseconds from `since`. `again_at` is 0 while the database answers.
     again_at: AtomicU64,
+    answered_at: AtomicU64,
 }
 
 impl Breaker {
     fn new() -> Self {
-        Self { since: Instant::now(), again_at: AtomicU64::new(0) }
+        Self { since: Instant::now(), again_at: AtomicU64::new(0), answered_at: AtomicU64::new(0) }
     }
 
+    // Never 0, which means something else.
     fn now(&self) -> u64 {
-        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
     }
 
     fn next(&self) -> u64 {
-        self.now() + u64::try_from(AGAIN.as_millis()).unwrap_or(u64::MAX)
+        self.now().saturating_add(u64::try_from(AGAIN.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn lets_try(&self) -> bool {
@@ -103,12 +104,17 @@ impl Breaker {
             && self.again_at.compare_exchange(again_at, self.next(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    fn learn(&self, answers: bool) {
-        let again_at = if answers { 0 } else { self.next() };
-        if answers && self.again_at.load(Ordering::Relaxed) == 0 {
-            return;
+    /// Takes note of an attempt that began at `asked`.
+    fn learn(&self, answered: bool, asked: u64) {
+        if answered {
+            self.answered_at.fetch_max(self.now(), Ordering::Relaxed);
+            if self.again_at.load(Ordering::Relaxed) != 0 {
+                self.again_at.store(0, Ordering::Relaxed);
+            }
+        } else if self.answered_at.load(Ordering::Relaxed) < asked {
+            // Where others had a connection meanwhile, the database is busy and not away.
+            self.again_at.store(self.next(), Ordering::Relaxed);
         }
-        self.again_at.store(again_at, Ordering::Relaxed);
     }
 }
 
@@ -120,14 +126,20 @@ mod tests {
     fn after_a_failure_one_attempt_at_a_time_is_let_through_and_success_lets_all_through() {
         let breaker = Breaker::new();
         assert!(breaker.lets_try() && breaker.lets_try());
-        breaker.learn(false);
+        breaker.learn(false, breaker.now());
         assert!(!breaker.lets_try());
         breaker.again_at.store(1, Ordering::Relaxed);
-        while breaker.now() < 1 {
-            std::hint::spin_loop();
-        }
         assert!(breaker.lets_try() && !breaker.lets_try());
-        breaker.learn(true);
+        breaker.learn(true, 1);
         assert!(breaker.lets_try() && breaker.lets_try());
+    }
+
+    #[test]
+    fn who_waited_in_vain_while_others_were_served_does_not_hold_the_others_up() {
+        let breaker = Breaker::new();
+        let asked = breaker.now();
+        breaker.learn(true, asked);
+        breaker.learn(false, asked);
+        assert!(breaker.lets_try());
     }
 }
