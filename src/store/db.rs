@@ -134,6 +134,7 @@ impl Store {
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
         let away = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        refuse_orphan(path)?;
         create_private(path).map_err(away)?;
         // Two processes that start at once must not both migrate. The lock is on the folder because closing any
         // handle of the database file itself would drop SQLite's own locks.
@@ -222,6 +223,20 @@ fn refuse_others(tables: usize) -> Result<(), StoreError> {
     Err(StoreError::Internal("the database belongs to another program; name an empty one with --database".into()))
 }
 
+/// A write-ahead log without its database belongs to one that was moved away, perhaps from under a running server. A new
+/// file of the same name would take it over, and with it what was acknowledged.
+fn refuse_orphan(path: &Path) -> Result<(), StoreError> {
+    let log = PathBuf::from(format!("{}-wal", path.display()));
+    if path.exists() || !log.exists() {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(format!(
+        "{} is not there, but its log {} is: put the database back, or move the log away as well",
+        path.display(),
+        log.display()
+    )))
+}
+
 /// Makes the file readable by its owner alone before SQLite would make it for everybody.
 fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
@@ -243,6 +258,20 @@ fn migration(error: sqlx::migrate::MigrateError) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_log_whose_database_was_moved_away_is_not_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("grantor.db"), folder.path().join("moved.db"));
+        let url = DatabaseUrl::Sqlite(path.clone());
+        let running = Store::open(&url).await.unwrap();
+        running.purge_changes(0).await.unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        let refused = Store::open(&url).await.unwrap_err().to_string();
+        assert!(refused.contains("put the database back") && !path.exists(), "{refused}");
+        std::fs::rename(&moved, &path).unwrap();
+        Store::open(&url).await.unwrap().ping().await.unwrap();
+    }
 
     // As after a disk that was full at the commit: SQLite has rolled back, the driver believes in a transaction.
     #[tokio::test]

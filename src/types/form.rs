@@ -37,6 +37,10 @@ impl Form {
     /// # Errors
     /// See [`FormError`].
     pub fn parse_with_repeats(text: &[u8]) -> Result<(Self, Vec<String>), FormError> {
+        // Far more than that are not even taken apart: a body may have as many as it has bytes.
+        if text.iter().filter(|byte| **byte == b'&').count() > 10 * MAX_PARAMETERS {
+            return Err(FormError::TooMany);
+        }
         let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(text).map_err(|_| FormError::Unreadable)?;
         if pairs.len() > MAX_PARAMETERS {
             return Err(FormError::TooMany);
@@ -92,6 +96,15 @@ mod tests {
         assert_eq!(Form::parse(b"a=1&a=1").unwrap_err(), FormError::Repeated("a".into()));
         let form = Form::parse(b"resource=a&resource=b").unwrap();
         assert_eq!(form.all("resource").collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn many_parameters_are_refused_and_very_many_are_not_taken_apart() {
+        let many = |count: usize| (0..count).map(|at| format!("p{at}=1")).collect::<Vec<_>>().join("&");
+        assert!(Form::parse(many(MAX_PARAMETERS).as_bytes()).is_ok());
+        assert_eq!(Form::parse(many(MAX_PARAMETERS + 1).as_bytes()).unwrap_err(), FormError::TooMany);
+        assert_eq!(Form::parse("&".repeat(60_000).as_bytes()).unwrap_err(), FormError::TooMany);
+        assert!(Form::parse(format!("a=1{}", "&".repeat(100)).as_bytes()).is_ok(), "nothing between two of them");
     }
 
     #[test]
