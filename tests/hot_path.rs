@@ -11,8 +11,8 @@ const BESIDE: &[&str] = &[
     "UPDATE client_secrets SET last_used_at",
     "DELETE FROM",
     "signing_keys",
-    "BEGIN",
-    "COMMIT",
+    "SAVEPOINT",
+    "RELEASE",
 ];
 
 /// Every statement that the server's log tells of.
