@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const CONNECTIONS: u32 = 16;
 
 /// How long a request waits for a connection before it is told that the database is not available.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two attempts to reach a database that is away.
 const AGAIN: Duration = Duration::from_millis(500);
