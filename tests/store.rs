@@ -16,6 +16,7 @@ use grantor::types::status::StatusIndex;
 use regex::Regex;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr};
 use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Every SQL text that the store hands to sqlx, with the file it stands in.
 pub fn statements() -> Vec<(String, String)> {
@@ -219,6 +220,25 @@ async fn a_database_that_cannot_be_reached_is_unavailable_and_says_so_without_th
         let error = Store::open(&text.parse().unwrap()).await.expect_err(&text);
         assert!(matches!(error, StoreError::Unavailable(_)), "{text}: {error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_whose_connections_are_closed_unread_is_unavailable() {
+    // As by a proxy that has nothing behind it. The end of the stream is read as an answer that nobody knows.
+    for said in [b"".as_slice(), b"?"] {
+        let listening = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://grantor@{}/grantor", listening.local_addr().unwrap());
+        let closing = tokio::spawn(async move {
+            loop {
+                let (mut connection, _) = listening.accept().await.unwrap();
+                connection.read_buf(&mut Vec::with_capacity(64)).await.unwrap();
+                connection.write_all(said).await.unwrap();
+            }
+        });
+        let error = Store::open(&url.parse().unwrap()).await.expect_err("nobody is there");
+        assert!(matches!(error, StoreError::Unavailable(_)), "{said:?}: {error}");
+        closing.abort();
     }
 }
 

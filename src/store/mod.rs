@@ -83,6 +83,8 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
+            // Whoever closes a new connection unread, as a proxy with nothing behind it does, is not understood.
+            | sqlx::Error::Protocol(_)
             | sqlx::Error::BeginFailed => true,
             sqlx::Error::Database(cause) => cause.code().is_some_and(|code| is_away(&code)),
             _ => false,

@@ -288,6 +288,7 @@ class Workload:
         self.machines = [Machines(self, 0)]
         self.operators = [Operator(self, 0)] if operator else []
         self.workers = [*self.clients, *self.people, *self.machines, *self.operators]
+        self.working = []
         self.random = random.Random(f"{seed} workload")
         # Passwords are slow on purpose; sessions are kept.
         for worker in self.clients:
@@ -301,12 +302,12 @@ class Workload:
         them is raised."""
         stop = threading.Event()
         with concurrent.futures.ThreadPoolExecutor(len(self.workers)) as pool:
-            working = [pool.submit(worker.run, stop) for worker in self.workers]
+            self.working = [pool.submit(worker.run, stop) for worker in self.workers]
             try:
                 yield stop
             finally:
                 stop.set()
-            for done in working:
+            for done in self.working:
                 done.result()
 
     def answered(self):
@@ -329,7 +330,12 @@ class Workload:
         while any(worker.answered == start[worker] for worker in self.workers) or (
             self.answered() - sum(start.values()) < more
         ):
-            assert time.monotonic() < deadline, f"not everybody was answered again within {seconds} s"
+            for ended in self.working:
+                if ended.done():
+                    # Nobody ends by himself but by a failure, which would look like a server that does not answer.
+                    ended.result()
+            waiting = [type(worker).__name__ for worker in self.workers if worker.answered == start[worker]]
+            assert time.monotonic() < deadline, f"{waiting or 'too few'} were not answered again within {seconds} s"
             time.sleep(0.05)
 
     def settle(self):
