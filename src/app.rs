@@ -168,8 +168,8 @@ pub struct Decision {
     pub alg: Alg,
     /// Seconds that a token lives.
     pub lifetime: i64,
-    /// The `scope` of the answer.
-    pub scope: String,
+    /// The answer up to the token.
+    pub head: String,
     /// The number of groups, when they are too many for the token.
     pub overage: Option<usize>,
 }
@@ -178,6 +178,11 @@ impl Decision {
     /// True while nothing changed that it was made from, for a client that was looked up just now.
     pub fn stands(&self, client: &Arc<Client>, settled: i64) -> bool {
         self.seen_at.load(Ordering::SeqCst) == settled && Arc::ptr_eq(&self.from.client, client)
+    }
+
+    /// Bytes of an answer that are decided, about.
+    pub fn size(&self) -> usize {
+        self.head.len() + self.template.size()
     }
 }
 
@@ -262,8 +267,7 @@ impl App {
                 .weigher(|(_, scope, targets): &DecisionKey, decision: &Arc<Decision>| {
                     let targets: usize = targets.iter().map(String::len).sum();
                     let groups = decision.from.membership.1.groups.len() * GROUP;
-                    let size =
-                        scope.len() + targets + decision.scope.len() + decision.template.size() + groups + CLIENT;
+                    let size = scope.len() + targets + decision.size() + groups + CLIENT;
                     size.try_into().unwrap_or(u32::MAX)
                 })
                 .max_capacity(DECISIONS)

@@ -40,6 +40,7 @@ mod openid_connect_userinfo; // OpenID Connect Core §5.3: UserInfo
 mod pages; // what people see: escaping, ids, labels, policies
 mod pages_account; // the account page and groups in the hands of their owners
 mod pages_security; // headers of every page, forms from elsewhere, approvals of what was not shown
+mod recognition; // token requests that are known again, and what ends that
 mod refresh_line; // the rule of refresh tokens against a model: every order, and races over two servers
 mod rfc6749_authorization_code; // RFC 6749 §4.1: codes, from the request to the token
 mod rfc6749_authorization_request; // RFC 6749 §3.1, §4.1.2.1: the authorization request, and who is told what is wrong

@@ -6,7 +6,9 @@ use crate::app::App;
 use crate::error::{OAuthError, reason};
 use crate::store::clients::Client;
 use crate::store::tenants::Tenant;
+use crate::types::clock::UnixTime;
 use crate::types::form::Form;
+use crate::types::id::SecretId;
 use crate::types::secret::{CLIENT_SECRET_PREFIX, Secret};
 use base64::Engine;
 use base64::alphabet;
@@ -45,7 +47,16 @@ pub struct Presented<'a> {
 #[derive(Debug)]
 pub struct AuthenticatedClient {
     client: Arc<Client>,
-    proven: bool,
+    proof: Option<Proof>,
+}
+
+/// The secret that proved who a client is.
+#[derive(Debug, Clone, Copy)]
+pub struct Proof {
+    /// Which one.
+    pub secret: SecretId,
+    /// From when on it no longer counts.
+    pub expires_at: Option<UnixTime>,
 }
 
 impl AuthenticatedClient {
@@ -61,7 +72,12 @@ impl AuthenticatedClient {
 
     /// True when it proved who it is; false for a public client (RFC 6749 §2.2: an id alone proves nothing).
     pub fn is_proven(&self) -> bool {
-        self.proven
+        self.proof.is_some()
+    }
+
+    /// What it proved that with.
+    pub fn proof(&self) -> Option<Proof> {
+        self.proof
     }
 
     /// The client, for endpoints that demand proof.
@@ -69,7 +85,7 @@ impl AuthenticatedClient {
     /// # Errors
     /// `invalid_client` for a public client.
     pub fn require_proof(self) -> Result<Self, OAuthError> {
-        if self.proven { Ok(self) } else { Err(reason::PUBLIC_CLIENT.into()) }
+        if self.is_proven() { Ok(self) } else { Err(reason::PUBLIC_CLIENT.into()) }
     }
 }
 
@@ -131,10 +147,10 @@ pub async fn authenticate(
             failure = failure.because_unless_known(|| format!("no client {shown:?}"));
             continue;
         };
-        let proven = match (candidate.readings.as_slice(), client.public) {
-            ([], true) => false,
+        let proof = match (candidate.readings.as_slice(), client.public) {
+            ([], true) => None,
             (readings @ [_, ..], false) => match secret::check(app, tenant, &client, readings, presented.peer).await {
-                Ok(()) => true,
+                Ok(proof) => Some(proof),
                 Err(refused) if refused.reason().error == "invalid_client" => {
                     failure = refused.because(format!("secret of client {id:?}"));
                     continue;
@@ -151,7 +167,7 @@ pub async fn authenticate(
         if !client.enabled {
             return Err(OAuthError::from(reason::CLIENT_DISABLED).because(format!("client {id:?}")));
         }
-        return Ok(AuthenticatedClient { client, proven });
+        return Ok(AuthenticatedClient { client, proof });
     }
     Err(failure)
 }

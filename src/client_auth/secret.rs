@@ -1,5 +1,6 @@
 //! Client secrets (RFC 6749 §2.3.1): generated ones cost one SHA-256, chosen ones Argon2id under bounds (§10.10).
 
+use super::Proof;
 use crate::app::App;
 use crate::error::{OAuthError, reason};
 use crate::guessing::{self, Limit};
@@ -21,7 +22,7 @@ pub(super) async fn check(
     client: &Arc<Client>,
     readings: &[Secret],
     peer: IpAddr,
-) -> Result<(), OAuthError> {
+) -> Result<Proof, OAuthError> {
     let now = app.clock.now();
     let (slow, fast): (Vec<&StoredSecret>, Vec<&StoredSecret>) =
         client.secrets.iter().partition(|secret| matches!(secret.hash, SecretHash::Argon2id(_)));
@@ -34,7 +35,7 @@ pub(super) async fn check(
         return Err(reason::SECRET_EXPIRED.into());
     }
     app.note_secret_use(secret.id, now);
-    Ok(())
+    Ok(Proof { secret: secret.id, expires_at: secret.expires_at })
 }
 
 async fn check_slow<'s>(

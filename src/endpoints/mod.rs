@@ -16,7 +16,24 @@ pub mod status_list;
 pub mod token;
 pub mod userinfo;
 
+use crate::app::Decision;
+use crate::client_auth::Proof;
+use crate::types::id::TenantId;
+use std::sync::Arc;
+
 /// Marks the response to a GET that is the same for everybody who asks within the same second, as long as nothing in the
 /// directory changes. An extension of the response.
 #[derive(Debug, Clone, Copy)]
 pub struct Repeatable;
+
+/// Marks the response to a token request that would get the like of it again, as long as nothing in the directory changes
+/// and the secret counts. An extension of the response.
+#[derive(Clone)]
+pub struct Recognizable {
+    /// Whose token endpoint it was.
+    pub tenant: TenantId,
+    /// What its client gets.
+    pub decision: Arc<Decision>,
+    /// What its client proved who it is with.
+    pub proof: Proof,
+}

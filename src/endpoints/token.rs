@@ -1,11 +1,13 @@
 //! The token endpoint (RFC 6749 §3.2).
 
 use crate::app::App;
+use crate::client_auth::Proof;
+use crate::endpoints::Recognizable;
 use crate::error::{OAuthError, reason};
 use crate::extract::form::PostedForm;
 use crate::extract::tenant::TenantPath;
 use crate::grants::{self, Exchange};
-use crate::tokens::issue::TokenAnswer;
+use crate::tokens::issue::Issued;
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
@@ -29,21 +31,28 @@ pub async fn post(State(app): State<Arc<App>>, path: TenantPath, posted: PostedF
             metrics::counter!("grantor_token_requests_total", "outcome" => error.reason().error).increment(1);
         }
     }
-    let json = answer?.to_json().map_err(|error| OAuthError::from(reason::INTERNAL).because(error))?;
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response())
+    let (Issued { json, decision }, proof) = answer?;
+    let mut response = ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response();
+    if let (Some(decision), Some(proof)) = (decision, proof) {
+        response.extensions_mut().insert(Recognizable { tenant: path.tenant.id, decision, proof });
+    }
+    Ok(response)
 }
 
-async fn exchange(app: &App, path: &TenantPath, posted: &PostedForm) -> Result<TokenAnswer, OAuthError> {
+type Exchanged = (Issued, Option<Proof>);
+
+async fn exchange(app: &App, path: &TenantPath, posted: &PostedForm) -> Result<Exchanged, OAuthError> {
     let tenant = path.enabled()?;
     let form = &posted.form;
     let client = posted.authenticate(app, tenant).await?;
     // Whose request it was stands in the log beside what was wrong with it.
-    issue(Exchange { app, tenant, client: &client, form })
-        .await
-        .map_err(|error| error.because_unless_known(|| format!("client {:?}", client.client().client_id.as_str())))
+    let issued = issue(Exchange { app, tenant, client: &client, form }).await;
+    let issued = issued
+        .map_err(|error| error.because_unless_known(|| format!("client {:?}", client.client().client_id.as_str())))?;
+    Ok((issued, client.proof()))
 }
 
-async fn issue(request: Exchange<'_>) -> Result<TokenAnswer, OAuthError> {
+async fn issue(request: Exchange<'_>) -> Result<Issued, OAuthError> {
     let client = request.client.client();
     let name = request.form.get("grant_type");
     let name = name.ok_or_else(|| OAuthError::from(reason::PARAMETER_MISSING).about("grant_type"))?;

@@ -3,7 +3,7 @@
 use super::{Answer, Exchange, Given, Grant, delegated};
 use crate::error::{OAuthError, reason};
 use crate::store::codes::{Code, Redeemed};
-use crate::tokens::issue::TokenAnswer;
+use crate::tokens::issue::Issued;
 use crate::types::form::Form;
 use crate::types::pkce::Verifier;
 use crate::types::secret::sha256;
@@ -17,7 +17,7 @@ pub const GRANT: Grant = Grant {
     exchange: |request| Box::pin(exchange(request)) as Answer<'_>,
 };
 
-async fn exchange(request: Exchange<'_>) -> Result<TokenAnswer, OAuthError> {
+async fn exchange(request: Exchange<'_>) -> Result<Issued, OAuthError> {
     let Exchange { app, tenant, client, form } = request;
     let client = client.client();
     let presented = form.get("code").ok_or_else(|| OAuthError::from(reason::PARAMETER_MISSING).about("code"))?;
@@ -47,7 +47,7 @@ async fn exchange(request: Exchange<'_>) -> Result<TokenAnswer, OAuthError> {
         Redeemed::Gone => return Err(reason::CODE_UNKNOWN.into()),
     }
     answer.refresh_token = first.refresh_token();
-    Ok(answer)
+    answer.issued()
 }
 
 /// RFC 6749 §4.1.3: present and identical when it stood in the authorization request. Where it did not, one that is

@@ -7,7 +7,7 @@ use crate::store::clients::Client;
 use crate::store::members::Membership;
 use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
-use crate::tokens::issue::{self, Issuance, TokenAnswer};
+use crate::tokens::issue::{self, Issuance, Issued, TokenAnswer};
 use crate::tokens::scopes;
 use crate::types::id::MemberId;
 use crate::types::policy::TokenFormat;
@@ -31,13 +31,13 @@ fn exchange(request: Exchange<'_>) -> Answer<'_> {
     })
 }
 
-async fn issue(request: Exchange<'_>, scope: &str, targets: &[&str]) -> Result<TokenAnswer, OAuthError> {
+async fn issue(request: Exchange<'_>, scope: &str, targets: &[&str]) -> Result<Issued, OAuthError> {
     let Exchange { app, tenant, client, .. } = request;
     let settled = app.directory.applied().settled();
     let key = (client.client().oid, scope.to_owned(), targets.iter().map(|target| (*target).to_owned()).collect());
     let last = app.decisions.get(&key);
     if let Some(last) = last.as_ref().filter(|last| last.stands(client.shared(), settled)) {
-        return issue::mint_decided(app, tenant, last).await;
+        return issue::mint_decided(app, tenant.id, last).await;
     }
     // In a box of its own: what is seldom done must not make every request carry room for it.
     Box::pin(decide_anew(request, (key, last), settled)).await
@@ -48,7 +48,7 @@ async fn decide_anew(
     request: Exchange<'_>,
     (key, last): (DecisionKey, Option<Arc<Decision>>),
     settled: i64,
-) -> Result<TokenAnswer, OAuthError> {
+) -> Result<Issued, OAuthError> {
     let Exchange { app, tenant, client, form } = request;
     let resources = app.directory.resources(tenant.id).await?;
     let membership = app.directory.membership(tenant.id, MemberId::Client(client.client().oid)).await?;
@@ -56,17 +56,17 @@ async fn decide_anew(
     let from = Decided { client: client.shared().clone(), resources: resources.clone(), membership, keys };
     if let Some(last) = last.filter(|last| last.from.is(&from)) {
         last.seen_at.store(settled, Ordering::SeqCst);
-        return issue::mint_decided(app, tenant, &last).await;
+        return issue::mint_decided(app, tenant.id, &last).await;
     }
     let targets: Vec<&str> = form.all("resource").collect();
     let wanted = Wanted { client: client.client(), resources: &resources, scope: &key.1, targets: &targets };
     let issuance = decide_with(tenant, wanted, from.membership.clone())?;
     if issuance.resource.settings.token_format == TokenFormat::Opaque {
-        return Ok(issue::mint(app, issuance).await?.into());
+        return TokenAnswer::from(issue::mint(app, issuance).await?).issued();
     }
     let decision = Arc::new(issue::decide(app, issuance, (from, settled))?);
     app.decisions.insert(key, decision.clone());
-    issue::mint_decided(app, tenant, &decision).await
+    issue::mint_decided(app, tenant.id, &decision).await
 }
 
 /// What a client asks for.

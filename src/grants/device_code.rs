@@ -4,7 +4,7 @@ use super::{Answer, Exchange, Given, Grant, delegated};
 use crate::error::{OAuthError, reason};
 use crate::store::codes::Redeemed;
 use crate::store::device_codes::Decision;
-use crate::tokens::issue::TokenAnswer;
+use crate::tokens::issue::Issued;
 use crate::types::secret::sha256;
 
 /// The grant.
@@ -17,7 +17,7 @@ pub const GRANT: Grant = Grant {
     exchange: |request| Box::pin(exchange(request)) as Answer<'_>,
 };
 
-async fn exchange(request: Exchange<'_>) -> Result<TokenAnswer, OAuthError> {
+async fn exchange(request: Exchange<'_>) -> Result<Issued, OAuthError> {
     let Exchange { app, tenant, client, form } = request;
     let missing = || OAuthError::from(reason::PARAMETER_MISSING).about("device_code");
     let presented = form.get("device_code").ok_or_else(missing)?;
@@ -49,5 +49,5 @@ async fn exchange(request: Exchange<'_>) -> Result<TokenAnswer, OAuthError> {
         Redeemed::Gone => return Err(reason::DEVICE_CODE_UNKNOWN.into()),
     }
     answer.refresh_token = first.refresh_token();
-    Ok(answer)
+    answer.issued()
 }

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::client_auth::AuthenticatedClient;
 use crate::error::OAuthError;
 use crate::store::tenants::Tenant;
-use crate::tokens::issue::TokenAnswer;
+use crate::tokens::issue::Issued;
 use crate::types::form::Form;
 use std::future::Future;
 use std::pin::Pin;
@@ -29,7 +29,7 @@ pub struct Exchange<'a> {
 }
 
 /// What an exchange will answer.
-pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<TokenAnswer, OAuthError>> + Send + 'a>>;
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Issued, OAuthError>> + Send + 'a>>;
 
 /// To whom a grant type is given without being named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

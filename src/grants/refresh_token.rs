@@ -3,7 +3,7 @@
 use super::{Answer, Exchange, Given, Grant, delegated};
 use crate::error::{OAuthError, reason};
 use crate::store::refresh_tokens::Use;
-use crate::tokens::issue::TokenAnswer;
+use crate::tokens::issue::Issued;
 use crate::types::refresh_token::RefreshToken;
 
 /// The grant.
@@ -15,7 +15,7 @@ pub const GRANT: Grant = Grant {
     exchange: |request| Box::pin(exchange(request)) as Answer<'_>,
 };
 
-async fn exchange(request: Exchange<'_>) -> Result<TokenAnswer, OAuthError> {
+async fn exchange(request: Exchange<'_>) -> Result<Issued, OAuthError> {
     let Exchange { app, tenant, client, form } = request;
     let client = client.client();
     let presented =
@@ -56,5 +56,5 @@ async fn exchange(request: Exchange<'_>) -> Result<TokenAnswer, OAuthError> {
         return Err(reason::REFRESH_TOKEN_REPLAYED.into());
     }
     answer.refresh_token = Some(next.as_ref().unwrap_or(&token).to_secret().expose().to_owned());
-    Ok(answer)
+    answer.issued()
 }

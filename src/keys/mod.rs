@@ -109,12 +109,20 @@ impl Key {
         self.expires_at.is_none_or(|end| now < end)
     }
 
-    /// Signs an access token (RFC 9068 §2.1: `typ` is `at+jwt`). `payload` is a JSON object in base64url.
+    /// Appends an access token (RFC 9068 §2.1: `typ` is `at+jwt`) whose payload, a JSON object in base64url, is appended by
+    /// `write`.
     ///
     /// # Errors
-    /// The library refused.
-    pub fn sign_access_token(&self, payload: &str) -> Result<String, KeyError> {
-        self.finish(&self.access_header, payload)
+    /// Those of `write`, or the library refused.
+    pub fn append_access_token<E: From<KeyError>>(
+        &self,
+        text: &mut String,
+        write: impl FnOnce(&mut String) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = text.len();
+        text.push_str(&self.access_header);
+        write(text)?;
+        Ok(self.append_signature(text, start)?)
     }
 
     /// Signs a JWT with another header `typ`.
@@ -122,18 +130,18 @@ impl Key {
     /// # Errors
     /// The library refused.
     pub fn sign(&self, typ: &str, payload: &[u8]) -> Result<String, KeyError> {
-        self.finish(&header(typ, &self.jwk), &URL_SAFE_NO_PAD.encode(payload))
+        let mut jwt = header(typ, &self.jwk);
+        URL_SAFE_NO_PAD.encode_string(payload, &mut jwt);
+        self.append_signature(&mut jwt, 0)?;
+        Ok(jwt)
     }
 
-    fn finish(&self, header: &str, payload: &str) -> Result<String, KeyError> {
-        // The longest signature is that of an RSA key of 2,048 bits: 342 characters.
-        let mut jwt = String::with_capacity(header.len() + payload.len() + 344);
-        jwt.push_str(header);
-        jwt.push_str(payload);
-        let signature = self.signer.sign(jwt.as_bytes())?;
+    /// Signs what stands from `start` on.
+    fn append_signature(&self, jwt: &mut String, start: usize) -> Result<(), KeyError> {
+        let signature = self.signer.sign(&jwt.as_bytes()[start..])?;
         jwt.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
-        Ok(jwt)
+        URL_SAFE_NO_PAD.encode_string(signature, jwt);
+        Ok(())
     }
 
     /// True when the signature, in the form of JWS, is this key's and of this message.

@@ -1,20 +1,24 @@
-//! What every request goes through first: public answers are repeated from memory, everything else is routed, and every
-//! response is finished.
+//! What every request goes through first: public answers are repeated from memory, token requests are known again, everything
+//! else is routed, and every response is finished.
 //!
 //! Published keys, metadata and status lists are the same bytes for everybody, and resource servers ask for them without
 //! end. An endpoint that says [`Repeatable`] has its answer given again until the second or the directory changes.
 
 use super::layers::{Finish, finish};
+use super::recognition::{self, Recognition};
+use crate::app::App;
 use crate::endpoints::Repeatable;
 use crate::store::cache::Applied;
 use crate::types::clock::UnixTime;
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::ORIGIN;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
-use http_body_util::BodyExt;
+use axum::{BoxError, Router};
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
 use moka::sync::Cache;
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -23,7 +27,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower::Service;
 
-/// Bytes of answers in memory.
+/// Bytes of published answers in memory.
 const MEMORY: u64 = 8 << 20;
 
 /// Longer paths are no tenant's.
@@ -39,55 +43,113 @@ struct Published {
 
 /// The service as a connection sees it.
 #[derive(Clone)]
-pub struct Front {
+pub struct Front(Arc<Inner>);
+
+struct Inner {
     router: Router,
-    with: Arc<Finish>,
+    with: Finish,
     memory: Option<Memory>,
 }
 
-/// Answers by path, good for as long as the directory stands at the same revision.
-#[derive(Clone)]
 struct Memory {
-    answers: Cache<String, Arc<Published>>,
+    /// Published answers by path, good for as long as the directory stands at the same revision.
+    published: Cache<String, Arc<Published>>,
+    recognition: Recognition,
     applied: Arc<Applied>,
 }
 
 impl Front {
     /// Routes and finishes.
     pub fn new(router: Router, with: Finish) -> Self {
-        Self { router, with: Arc::new(with), memory: None }
+        Self(Arc::new(Inner { router, with, memory: None }))
     }
 
-    /// Also repeats what may be repeated, as long as the directory is at the same revision.
-    #[must_use]
-    pub fn repeating(self, applied: Arc<Applied>) -> Self {
+    /// Also answers from memory what may be answered from it.
+    pub fn remembering(router: Router, with: Finish, app: Arc<App>) -> Self {
         let weigh = |path: &String, answer: &Arc<Published>| {
             (path.len() + answer.body.len() + 1024).try_into().unwrap_or(u32::MAX)
         };
-        let answers = Cache::builder().weigher(weigh).max_capacity(MEMORY).build();
-        Self { memory: Some(Memory { answers, applied }), ..self }
+        let published = Cache::builder().weigher(weigh).max_capacity(MEMORY).build();
+        let applied = app.directory.applied().clone();
+        let memory = Some(Memory { published, recognition: Recognition::new(app), applied });
+        Self(Arc::new(Inner { router, with, memory }))
     }
+}
 
-    fn repeated(&self, request: &Request) -> Option<Response> {
-        let Memory { answers, applied } = self.memory.as_ref()?;
-        if !is_plain(request) {
+impl Inner {
+    fn repeated(&self, memory: &Memory, request: &Request) -> Option<Response> {
+        if !is_published(request) {
             return None;
         }
-        let answer = answers.get(request.uri().path())?;
-        let same = answer.at == self.with.clock.now() && answer.settled == applied.settled();
-        if !same || applied.check().is_err() {
+        let answer = memory.published.get(request.uri().path())?;
+        let same = answer.at == self.with.clock.now() && answer.settled == memory.applied.settled();
+        if !same || memory.applied.check().is_err() {
             return None;
         }
         let mut response = Response::new(Body::from(answer.body.clone()));
         *response.headers_mut() = answer.headers.clone();
-        self.with.count(StatusCode::OK);
+        Some(self.again(response))
+    }
+
+    /// Finishes a response whose headers are those of one that was finished before.
+    fn again(&self, mut response: Response) -> Response {
+        self.with.count(response.status());
         self.with.identify(&mut response);
-        Some(response)
+        response
+    }
+
+    async fn recognized(&self, memory: &Memory, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let body = match body.collect().await {
+            Ok(body) => body.to_bytes(),
+            // Told by whoever reads it: the path may lead nowhere.
+            Err(error) => {
+                let failed: Result<Frame<Bytes>, BoxError> = Err(error.into_inner());
+                let body = Body::new(StreamBody::new(stream::iter([failed])));
+                return finish(&self.with, Request::from_parts(parts, body), self.router.clone()).await;
+            }
+        };
+        let fingerprint = memory.recognition.fingerprint(&parts, &body);
+        if let Some(response) = memory.recognition.answer(&fingerprint).await {
+            return self.again(response);
+        }
+        let settled = memory.applied.settled();
+        let request = Request::from_parts(parts, Body::from(body));
+        let mut response = finish(&self.with, request, self.router.clone()).await;
+        if let Some(answered) = response.extensions_mut().remove() {
+            memory.recognition.learn(fingerprint, answered, response.headers(), settled);
+        }
+        response
+    }
+
+    async fn published(&self, memory: &Memory, request: Request) -> Response {
+        let (path, settled) = (request.uri().path().to_owned(), memory.applied.settled());
+        let at = self.with.clock.now();
+        let mut response = finish(&self.with, request, self.router.clone()).await;
+        if response.extensions_mut().remove::<Repeatable>().is_none() {
+            return response;
+        }
+        let (parts, body) = response.into_parts();
+        // It is a whole buffer already, so nothing is waited for.
+        let Ok(body) = body.collect().await.map(|body| body.to_bytes()) else {
+            return Response::from_parts(parts, Body::empty());
+        };
+        let headers = parts.headers.clone();
+        memory.published.insert(path, Arc::new(Published { headers, body: body.clone(), at, settled }));
+        Response::from_parts(parts, Body::from(body))
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        match &self.memory {
+            Some(memory) if recognition::is_plain(&request) => self.recognized(memory, request).await,
+            Some(memory) if is_published(&request) => self.published(memory, request).await,
+            _ => finish(&self.with, request, self.router.clone()).await,
+        }
     }
 }
 
 /// A request whose answer depends on nothing but its path.
-fn is_plain(request: &Request) -> bool {
+fn is_published(request: &Request) -> bool {
     let headers = request.headers();
     request.method() == Method::GET
         && request.uri().query().is_none()
@@ -106,29 +168,12 @@ impl Service<Request> for Front {
     }
 
     fn call(&mut self, request: Request) -> Answer {
-        if let Some(response) = self.repeated(&request) {
+        let memory = self.0.memory.as_ref();
+        if let Some(response) = memory.and_then(|memory| self.0.repeated(memory, &request)) {
             return Answer::Now(ready(Ok(response)));
         }
-        Answer::Routed(Box::pin(self.clone().route(request)))
-    }
-}
-
-impl Front {
-    async fn route(self, request: Request) -> Result<Response, Infallible> {
-        let memory = self.memory.as_ref().filter(|_| is_plain(&request));
-        let place = memory.map(|memory| (memory, request.uri().path().to_owned(), memory.applied.settled()));
-        let at = self.with.clock.now();
-        let mut response = finish(&self.with, request, self.router.clone()).await;
-        let repeatable = response.extensions_mut().remove::<Repeatable>().is_some();
-        let Some((memory, path, settled)) = place.filter(|_| repeatable) else { return Ok(response) };
-        let (parts, body) = response.into_parts();
-        // It is a whole buffer already, so nothing is waited for.
-        let Ok(body) = body.collect().await.map(|body| body.to_bytes()) else {
-            return Ok(Response::from_parts(parts, Body::empty()));
-        };
-        let headers = parts.headers.clone();
-        memory.answers.insert(path, Arc::new(Published { headers, body: body.clone(), at, settled }));
-        Ok(Response::from_parts(parts, Body::from(body)))
+        let inner = self.0.clone();
+        Answer::Working(Box::pin(async move { Ok(inner.answer(request).await) }))
     }
 }
 
@@ -136,8 +181,8 @@ impl Front {
 pub enum Answer {
     /// From memory.
     Now(Ready<Result<Response, Infallible>>),
-    /// By the router.
-    Routed(Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>),
+    /// By recognition or the router.
+    Working(Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>),
 }
 
 impl Future for Answer {
@@ -146,7 +191,7 @@ impl Future for Answer {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
             Self::Now(ready) => Pin::new(ready).poll(context),
-            Self::Routed(routed) => routed.as_mut().poll(context),
+            Self::Working(working) => working.as_mut().poll(context),
         }
     }
 }

@@ -62,7 +62,9 @@ impl Finish {
 
 fn put_id(response: &mut Response, trace_id: Uuid) {
     let id = HeaderValue::from_str(trace_id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
-    response.headers_mut().extend(id.ok().map(|id| (REQUEST_ID, id)));
+    if let Ok(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
 }
 
 /// Has a request answered and finishes the response.

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod layers;
 pub mod listen;
 mod places;
+mod recognition;
 pub mod router;
 pub mod stop;
 pub mod tls;

@@ -113,8 +113,7 @@ pub fn router(app: Arc<App>) -> Front {
         trusted_proxies: app.config.trusted_proxies.clone().into(),
         responses: Responses::new(),
     };
-    let applied = app.directory.applied().clone();
-    Front::new(router.fallback(nothing_here).with_state(app), finish).repeating(applied)
+    Front::remembering(router.fallback(nothing_here).with_state(app.clone()), finish, app)
 }
 
 fn authorization_endpoint(_: &Arc<App>) -> MethodRouter<Arc<App>> {

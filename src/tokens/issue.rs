@@ -13,6 +13,7 @@ use crate::store::resources::Resource;
 use crate::store::tenants::Tenant;
 use crate::types::alg::Alg;
 use crate::types::clock::UnixTime;
+use crate::types::id::TenantId;
 use crate::types::policy::{ClaimsProfile, TokenFormat};
 use crate::types::secret::{ACCESS_TOKEN_PREFIX, Secret, sha256};
 use crate::types::template::{Particulars, Template};
@@ -63,20 +64,44 @@ pub struct TokenAnswer {
 }
 
 impl TokenAnswer {
-    /// The answer as it is sent. A token of ours has no character that JSON would escape, so it is not looked through for
-    /// any: it is by far the longest member.
+    fn new(access_token: String, expires_in: i64, scope: String) -> Self {
+        let (refresh_token, id_token, client_info) = (None, None, None);
+        Self { token_type: "Bearer", expires_in, scope, access_token, refresh_token, id_token, client_info }
+    }
+
+    /// The answer as it is sent.
     ///
     /// # Errors
     /// It cannot be written as JSON.
-    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut json = Vec::with_capacity(self.access_token.len() + 256);
-        serde_json::to_writer(&mut json, self)?;
+    pub fn issued(&self) -> Result<Issued, OAuthError> {
+        let mut json = self.head()?;
+        json.push_str(&self.access_token);
+        json.push_str(END);
+        Ok(Issued { json, decision: None })
+    }
+
+    /// The answer up to the token, which comes last: it is by far the longest member, and as it has no character that JSON
+    /// would escape it is not looked through for any.
+    fn head(&self) -> Result<String, OAuthError> {
+        let mut json = serde_json::to_string(self).map_err(unwritable)?;
         json.pop();
-        json.extend_from_slice(b",\"access_token\":\"");
-        json.extend_from_slice(self.access_token.as_bytes());
-        json.extend_from_slice(b"\"}");
+        json.push_str(",\"access_token\":\"");
         Ok(json)
     }
+}
+
+/// Room for what differs from token to token, with the signature of an RSA key of 2,048 bits and the header.
+const LONGEST_REST: usize = 1024;
+
+/// What follows the token in an answer.
+const END: &str = "\"}";
+
+/// An answer of the token endpoint.
+pub struct Issued {
+    /// As it is sent.
+    pub json: String,
+    /// What the next token for the same request is made from.
+    pub decision: Option<Arc<Decision>>,
 }
 
 /// A token that was made, with what is remembered of it.
@@ -93,15 +118,7 @@ pub struct Minted {
 
 impl From<Minted> for TokenAnswer {
     fn from(minted: Minted) -> Self {
-        Self {
-            token_type: "Bearer",
-            expires_in: minted.expires_in,
-            scope: minted.scope,
-            access_token: minted.access_token,
-            refresh_token: None,
-            id_token: None,
-            client_info: None,
-        }
+        Self::new(minted.access_token, minted.expires_in, minted.scope)
     }
 }
 
@@ -163,7 +180,7 @@ pub async fn mint_on(app: &App, issuance: Issuance<'_>, terms: Terms) -> Result<
         warn_of_overage(app, client, resource, groups);
     }
     let now = app.clock.now();
-    let record = record(app, tenant, now + terms.lifetime).await?;
+    let record = record(app, tenant.id, now + terms.lifetime).await?;
     let opaque = (terms.format == TokenFormat::Opaque).then(|| Secret::generate(ACCESS_TOKEN_PREFIX, &app.random));
     if opaque.is_some() || terms.by_operator {
         let kept = NewKeptToken {
@@ -181,7 +198,10 @@ pub async fn mint_on(app: &App, issuance: Issuance<'_>, terms: Terms) -> Result<
         Some(token) => token.expose().to_owned(),
         None => {
             let template = template(&app.issuer(tenant), resource, stamped)?;
-            sign(&*app.key_ring(tenant.id).await?, (&template, resource.settings.alg), (record, now))?
+            let mut token = String::new();
+            let keys = app.key_ring(tenant.id).await?;
+            append(&mut token, &keys, (&template, resource.settings.alg), (record, now))?;
+            token
         }
     };
     Ok(Minted { access_token, record, expires_in: terms.lifetime, scope: granted.answer })
@@ -197,15 +217,16 @@ pub fn decide(app: &App, issuance: Issuance<'_>, (from, settled): (Decided, i64)
     let overage = stamped.overage;
     let template = template(&app.issuer(tenant), resource, stamped)?;
     let (alg, lifetime) = (resource.settings.alg, resource.settings.lifetime);
-    let (seen_at, scope) = (AtomicI64::new(settled), granted.answer);
-    Ok(Decision { from, seen_at, resource: resource.id, template, alg, lifetime, scope, overage })
+    let head = TokenAnswer::new(String::new(), lifetime, granted.answer).head()?;
+    let seen_at = AtomicI64::new(settled);
+    Ok(Decision { from, seen_at, resource: resource.id, template, alg, lifetime, head, overage })
 }
 
 /// Mints a JWT of which everything is decided.
 ///
 /// # Errors
 /// The signing key or the database cannot be used.
-pub async fn mint_decided(app: &App, tenant: &Tenant, decision: &Decision) -> Result<TokenAnswer, OAuthError> {
+pub async fn mint_decided(app: &App, tenant: TenantId, decision: &Arc<Decision>) -> Result<Issued, OAuthError> {
     if let Some(groups) = decision.overage
         && let Some(resource) = decision.from.resources.iter().find(|resource| resource.id == decision.resource)
     {
@@ -213,21 +234,28 @@ pub async fn mint_decided(app: &App, tenant: &Tenant, decision: &Decision) -> Re
     }
     let now = app.clock.now();
     let record = record(app, tenant, now + decision.lifetime).await?;
-    let access_token = sign(&decision.from.keys, (&decision.template, decision.alg), (record, now))?;
-    let (expires_in, scope) = (decision.lifetime, decision.scope.clone());
-    Ok(Minted { access_token, record, expires_in, scope }.into())
+    let mut json = String::with_capacity(decision.size() + LONGEST_REST);
+    json.push_str(&decision.head);
+    append(&mut json, &decision.from.keys, (&decision.template, decision.alg), (record, now))?;
+    json.push_str(END);
+    Ok(Issued { json, decision: Some(decision.clone()) })
 }
 
 /// The identity of a new token.
-async fn record(app: &App, tenant: &Tenant, expires_at: UnixTime) -> Result<TokenRecord, OAuthError> {
-    let status = app.leases.allocate(tenant.id, expires_at).await?;
+async fn record(app: &App, tenant: TenantId, expires_at: UnixTime) -> Result<TokenRecord, OAuthError> {
+    let status = app.leases.allocate(tenant, expires_at).await?;
     Ok(TokenRecord { jti: app.random.uuid_v4(), status, expires_at })
 }
 
-fn sign(keys: &KeyRing, what: (&Template, Alg), of: (TokenRecord, UnixTime)) -> Result<String, OAuthError> {
-    let (template, alg) = what;
-    let payload = template.payload(particulars(of)).map_err(unwritable)?;
-    Ok(keys.signing(alg, of.1)?.sign_access_token(&payload)?)
+/// Appends the JWT.
+fn append(
+    text: &mut String,
+    keys: &KeyRing,
+    (template, alg): (&Template, Alg),
+    of: (TokenRecord, UnixTime),
+) -> Result<(), OAuthError> {
+    keys.signing(alg, of.1)?
+        .append_access_token(text, |text| template.append_payload(particulars(of), text).map_err(unwritable))
 }
 
 fn template(issuer: &str, resource: &Resource, stamped: Stamped) -> Result<Template, OAuthError> {

@@ -172,8 +172,8 @@ impl HashMemory {
     }
 }
 
-/// A keyed fingerprint of secrets that lives and dies with the process: remembers which slow hash a secret once
-/// satisfied without keeping the secret or anything that helps to guess it elsewhere.
+/// Keyed fingerprints that live and die with the process: they tell what is known already, such as which slow hash a secret
+/// once satisfied, without keeping a secret or anything that helps to guess it elsewhere.
 #[derive(Debug)]
 pub struct Fingerprints(hmac::Key);
 
@@ -185,10 +185,17 @@ impl Fingerprints {
 
     /// The fingerprint of `secret` as the one that belongs to `hash`.
     pub fn of(&self, hash: &SecretHash, secret: &Secret) -> [u8; 32] {
+        self.of_parts(&[hash.to_stored().as_bytes(), secret.expose().as_bytes()])
+    }
+
+    /// The fingerprint of these parts in this order.
+    pub fn of_parts(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.0);
-        context.update(hash.to_stored().as_bytes());
-        context.update(&[0]);
-        context.update(secret.expose().as_bytes());
+        for part in parts {
+            // With its length before it no end of a part passes for the beginning of the next.
+            context.update(&part.len().to_le_bytes());
+            context.update(part);
+        }
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(context.sign().as_ref());
         fingerprint

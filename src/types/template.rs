@@ -100,19 +100,18 @@ impl Template {
         Ok(Self { encoded: URL_SAFE_NO_PAD.encode(head), tail, issuer: issuer.to_owned(), with_uti })
     }
 
-    /// The payload of one token in base64url (RFC 7515 §7.1).
+    /// Appends the payload of one token in base64url (RFC 7515 §7.1).
     ///
     /// # Errors
     /// It cannot be written as JSON.
-    pub fn payload(&self, of: Particulars) -> Result<String, serde_json::Error> {
+    pub fn append_payload(&self, of: Particulars, text: &mut String) -> Result<(), serde_json::Error> {
         let mut rest = Vec::with_capacity(384);
         rest.extend_from_slice(&self.tail);
         serde_json::to_writer(&mut rest, &of.rest(&self.issuer, self.with_uti))?;
         rest.remove(self.tail.len());
-        let mut payload = String::with_capacity(self.encoded.len() + rest.len() * 4 / 3 + 4);
-        payload.push_str(&self.encoded);
-        URL_SAFE_NO_PAD.encode_string(rest, &mut payload);
-        Ok(payload)
+        text.push_str(&self.encoded);
+        URL_SAFE_NO_PAD.encode_string(rest, text);
+        Ok(())
     }
 
     /// Bytes that it takes in memory, about.
@@ -151,7 +150,9 @@ mod tests {
             let Value::Object(claims) = json!({ "iss": "https://a.example", "groups": [group] }) else {
                 unreachable!()
             };
-            let payload = Template::new(&claims, "https://a.example", with_uti).unwrap().payload(of).unwrap();
+            let mut payload = String::new();
+            let template = Template::new(&claims, "https://a.example", with_uti).unwrap();
+            template.append_payload(of, &mut payload).unwrap();
             let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
             assert_eq!(payload, expected(with_uti).to_string());
             let completed = of.complete(claims, "https://a.example", with_uti).unwrap();
