@@ -184,6 +184,11 @@ impl Decision {
     pub fn size(&self) -> usize {
         self.head.len() + self.template.size()
     }
+
+    /// Bytes in memory, about, with what it holds on to.
+    pub fn weight(&self) -> usize {
+        self.size() + self.from.membership.1.groups.len() * GROUP + CLIENT
+    }
 }
 
 /// A client, and the `scope` and `resource` parameters that it sends.
@@ -266,9 +271,7 @@ impl App {
             decisions: Cache::builder()
                 .weigher(|(_, scope, targets): &DecisionKey, decision: &Arc<Decision>| {
                     let targets: usize = targets.iter().map(String::len).sum();
-                    let groups = decision.from.membership.1.groups.len() * GROUP;
-                    let size = scope.len() + targets + decision.size() + groups + CLIENT;
-                    size.try_into().unwrap_or(u32::MAX)
+                    (scope.len() + targets + decision.weight()).try_into().unwrap_or(u32::MAX)
                 })
                 .max_capacity(DECISIONS)
                 .build(),

@@ -25,9 +25,9 @@ const PATHS: [&str; 2] = ["/v2.0/token", "/v1/token"];
 /// Longer requests are not remembered: scopes and credentials are short.
 const LONGEST: usize = 4096;
 
-/// Bytes of what is remembered, with what it holds on to.
+/// Bytes of what is remembered, with what it holds on to; about so many are headers.
 const MEMORY: u64 = 8 << 20;
-const OVERHEAD: usize = 1024;
+const HEADERS: usize = 1024;
 
 /// A keyed hash of a whole request.
 pub(super) type Fingerprint = [u8; 32];
@@ -73,7 +73,7 @@ impl Recognition {
     /// Knows nothing yet.
     pub(super) fn new(app: Arc<App>) -> Self {
         let weigh = |_: &Fingerprint, known: &Arc<Known>| {
-            (known.answered.decision.size() + OVERHEAD).try_into().unwrap_or(u32::MAX)
+            (known.answered.decision.weight() + HEADERS).try_into().unwrap_or(u32::MAX)
         };
         let known = Cache::builder().weigher(weigh).max_capacity(MEMORY).build();
         Self { fingerprints: Fingerprints::new(&app.random), app, known }
