@@ -2,11 +2,11 @@
 
 use crate::store::statements;
 use crate::support::{API, START, TestApp};
-use grantor::store::DatabaseUrl;
 use grantor::store::members::{Member, MemberLine};
+use grantor::store::{DatabaseUrl, SESSION};
 use grantor::types::id::MemberId;
 use regex::Regex;
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -86,6 +86,28 @@ async fn a_statement_that_does_read_a_whole_table_is_seen() {
         found.push(scans(&plan(&mut conn, text).await).len());
     }
     assert_eq!(found, [1, 0, 0]);
+}
+
+#[tokio::test]
+async fn postgresql_runs_every_statement_along_indexes() {
+    let test = TestApp::new().await;
+    let DatabaseUrl::Postgres(url) = &test.database else { return };
+    let mut conn = PgConnection::connect(url).await.unwrap();
+    conn.execute(SESSION).await.unwrap();
+    // The plan for any values, whatever they are.
+    conn.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
+    let other = Regex::new("Seq Scan|Hash [A-Za-z ]*Join|Merge [A-Za-z ]*Join|Parallel").unwrap();
+    let place = Regex::new(r"\$(\d+)").unwrap();
+    for (file, text) in statements() {
+        let places = place.captures_iter(&text).map(|place| place[1].parse::<usize>().unwrap()).max();
+        let values = places.map(|places| format!(" ({})", vec!["NULL"; places].join(", "))).unwrap_or_default();
+        let mut sql = async |sql: String| conn.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await.unwrap();
+        sql(format!("PREPARE statement AS {text}")).await;
+        let plan = sql(format!("EXPLAIN EXECUTE statement{values}")).await;
+        sql("DEALLOCATE statement".to_owned()).await;
+        let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+        assert!(!plan.iter().any(|step| other.is_match(step)), "{file}: {text}\n{plan:#?}");
+    }
 }
 
 #[tokio::test]
