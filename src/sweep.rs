@@ -19,6 +19,9 @@ const CHANGES_KEPT: i64 = 86_400;
 /// Rows are removed this long after they expired, for clocks that go wrong.
 const GRACE: i64 = 3600;
 
+/// The least pause between two batches of rows that are removed.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Nothing is removed before the clock went evenly for this long. By a clock that is days ahead every token has expired;
 /// once it is right again they count again, and what revoked them must still be there.
 pub const STEADY: Duration = Duration::from_secs(3600);
@@ -137,19 +140,20 @@ async fn rotate(app: &App) -> Result<(), RotationError> {
     app.keysmith()?.rotate_due(app.clock.now()).await.map(drop)
 }
 
-/// Small batches with a pause between: a clean-up must not stand in the way of requests.
+/// Small batches, and after each a pause as long as it took: a clean-up must not stand in the way of requests.
 async fn drain<F>(batch: impl Fn() -> F) -> Result<u64, StoreError>
 where
     F: Future<Output = Result<u64, StoreError>>,
 {
     let mut total = 0;
     for _ in 0..1000 {
+        let begun = Instant::now();
         let removed = batch().await?;
         total += removed;
         if removed == 0 {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(begun.elapsed().max(PAUSE)).await;
     }
     Ok(total)
 }
@@ -157,6 +161,19 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[tokio::test]
+    async fn removing_rests_as_long_as_it_works() {
+        let (begun, left) = (Instant::now(), AtomicU64::new(4));
+        let batch = || async {
+            tokio::time::sleep(4 * PAUSE).await;
+            Ok(left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).map_or(0, |_| 1))
+        };
+        assert_eq!(drain(batch).await.unwrap(), 4);
+        // Five batches, the last of which finds nothing, and four rests.
+        assert!(begun.elapsed() >= 9 * 4 * PAUSE, "{:?}", begun.elapsed());
+    }
 
     #[test]
     fn a_clock_is_relied_on_after_an_hour_without_a_jump() {

@@ -99,3 +99,42 @@ async fn an_origin_counts_in_its_tenant_while_its_client_is_enabled() {
     test.set_client_enabled("app", true).await;
     assert_eq!(ask(&test, "GET", "/jwks", PAGE).await.header("access-control-allow-origin"), PAGE);
 }
+
+#[tokio::test]
+async fn an_origin_that_was_refused_may_call_once_a_client_registered_it() {
+    let test = with_page().await;
+    let other = "https://other.example.com";
+    let allowed = async || ask(&test, "GET", "/jwks", other).await.header("access-control-allow-origin").to_owned();
+    assert_eq!(allowed().await, "");
+    let (tenant, client) = (test.tenant_id().await, test.find_client("app").await);
+    for (added, expected) in [(true, other), (false, "")] {
+        let list = vec![other.parse().unwrap()];
+        let parts = match added {
+            true => ClientParts { add_origins: list, ..ClientParts::default() },
+            false => ClientParts { remove_origins: list, ..ClientParts::default() },
+        };
+        test.app.store.update_client(tenant, &client, (None, &parts), test.clock.now()).await.unwrap();
+        test.sync().await;
+        assert_eq!(allowed().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_origin_is_asked_for_once_whether_it_is_known_or_not() {
+    let test = with_page().await;
+    let tenant = test.tenant_id().await;
+    let unknown = "https://other.example.com";
+    for (origin, known) in [(PAGE, true), (unknown, false)] {
+        assert_eq!(test.app.directory.knows_origin(tenant, origin).await.unwrap(), known);
+    }
+    test.app.store.close().await;
+    for (origin, known) in [(PAGE, true), (unknown, false)] {
+        assert_eq!(test.app.directory.knows_origin(tenant, origin).await.unwrap(), known);
+    }
+    // What no browser sends is not looked for at all.
+    let long = format!("https://{}.example.com", "a".repeat(300));
+    for origin in ["null", "", "https://spa.example.com/", "\u{0}", &long] {
+        assert!(!test.app.directory.knows_origin(tenant, origin).await.unwrap(), "{origin}");
+    }
+    assert!(test.app.directory.knows_origin(tenant, "https://third.example.com").await.is_err());
+}

@@ -438,6 +438,7 @@ fn a_text_takes_its_value() {
     assert_eq!((ENGLISH.consent.asks.before(), ENGLISH.consent.asks.after()), ("", " would like to use your account"));
     let count = ENGLISH.account.group_members;
     assert_eq!([count(0), count(1), count(12)], ["No members", "1 member", "12 members"]);
+    assert_eq!([count(1000), count(1001)], ["1000 members", "More than 1000 members"]);
 }
 
 #[tokio::test]

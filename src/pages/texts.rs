@@ -3,6 +3,8 @@
 //! Another language is another constant of [`Texts`]. A text that takes a value is a [`Phrase`]; one that counts is a
 //! function, because languages count differently.
 
+use crate::store::groups::COUNTED;
+
 /// A text with one place for a value, written `{}`.
 #[derive(Debug, Clone, Copy)]
 pub struct Phrase(&'static str);
@@ -390,6 +392,7 @@ fn english_members(count: usize) -> String {
     match count {
         0 => "No members".to_owned(),
         1 => "1 member".to_owned(),
-        _ => format!("{count} members"),
+        _ if i64::try_from(count).is_ok_and(|count| count <= COUNTED) => format!("{count} members"),
+        _ => format!("More than {COUNTED} members"),
     }
 }

@@ -12,18 +12,22 @@ use super::tenants::Tenant;
 use super::{Store, StoreError};
 use crate::types::id::{MemberId, TenantId};
 use crate::types::name::{ClientId, TenantName};
+use crate::types::uri::Origin;
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 const TENANTS: u64 = 10_000;
 const CLIENTS: u64 = 20_000;
+
+/// No origin of a web page is longer: scheme, the name of a host (RFC 1035 §2.3.4) and a port.
+const LONGEST_ORIGIN: usize = 8 + 255 + 6;
 
 /// How far this process has followed the log of changes.
 #[derive(Debug)]
@@ -132,6 +136,21 @@ where
     }
 }
 
+/// How often something of a tenant changed: what was read under another number is not used any more. A change drops so
+/// all that may depend on it, without looking for it.
+#[derive(Default)]
+struct Epochs(RwLock<HashMap<TenantId, u64>>);
+
+impl Epochs {
+    fn of(&self, tenant: TenantId) -> u64 {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).copied().unwrap_or(0)
+    }
+
+    fn advance(&self, tenant: TenantId) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner).entry(tenant).or_default() += 1;
+    }
+}
+
 /// Every cache over the store, and the reads that go through them.
 pub struct Directory {
     store: Store,
@@ -139,9 +158,10 @@ pub struct Directory {
     tenants: Cached<String, Tenant>,
     resources: Cached<TenantId, Vec<Resource>>,
     clients: Cached<(TenantId, String), Client>,
-    origins: Cached<TenantId, HashSet<String>>,
+    origins: Cached<(TenantId, String), (u64, bool)>,
+    client_epochs: Epochs,
     members: Cached<(TenantId, MemberId), (u64, Membership)>,
-    group_epochs: ArcSwap<HashMap<TenantId, u64>>,
+    group_epochs: Epochs,
 }
 
 impl Directory {
@@ -152,9 +172,10 @@ impl Directory {
             tenants: Cached::new(TENANTS, applied.clone()),
             resources: Cached::new(TENANTS, applied.clone()),
             clients: Cached::new(CLIENTS, applied.clone()),
-            origins: Cached::new(TENANTS, applied.clone()),
+            origins: Cached::new(CLIENTS, applied.clone()),
+            client_epochs: Epochs::default(),
             members: Cached::new(CLIENTS, applied.clone()),
-            group_epochs: ArcSwap::default(),
+            group_epochs: Epochs::default(),
             applied,
         }
     }
@@ -199,13 +220,17 @@ impl Directory {
         self.clients.get(&(tenant, client_id.to_owned()), || self.store.find_client(tenant, client_id)).await
     }
 
-    /// True when a client of the tenant registered the origin.
+    /// True when an enabled client of the tenant registered the origin. That none did is remembered as well: anybody may ask.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn knows_origin(&self, tenant: TenantId, origin: &str) -> Result<bool, StoreError> {
-        let load = || async { self.store.list_origins(tenant).await.map(Some) };
-        Ok(self.origins.get(&tenant, load).await?.is_some_and(|origins| origins.contains(origin)))
+        if origin.len() > LONGEST_ORIGIN || !origin.parse::<Origin>().is_ok_and(|parsed| parsed.as_str() == origin) {
+            return Ok(false);
+        }
+        let load = || self.store.knows_origin(tenant, origin);
+        let key = (tenant, origin.to_owned());
+        Ok(Self::of_epoch((&self.origins, &key), self.client_epochs.of(tenant), load).await?.1)
     }
 
     /// The groups that `member` is in, at any depth.
@@ -213,16 +238,29 @@ impl Directory {
     /// # Errors
     /// The database does not answer.
     pub async fn membership(&self, tenant: TenantId, member: MemberId) -> Result<Arc<(u64, Membership)>, StoreError> {
-        let epoch = self.group_epochs.load().get(&tenant).copied().unwrap_or(0);
-        let key = (tenant, member);
+        let load = || self.store.membership(tenant, member);
+        Self::of_epoch((&self.members, &(tenant, member)), self.group_epochs.of(tenant), load).await
+    }
+
+    /// From memory if it was read in this epoch, or loaded.
+    async fn of_epoch<K, V, F>(
+        (cached, key): (&Cached<K, (u64, V)>, &K),
+        epoch: u64,
+        load: impl Fn() -> F,
+    ) -> Result<Arc<(u64, V)>, StoreError>
+    where
+        K: Hash + Eq + Send + Sync + Clone + 'static,
+        V: Send + Sync + 'static,
+        F: Future<Output = Result<V, StoreError>>,
+    {
         for _ in 0..2 {
-            let load = || async { self.store.membership(tenant, member).await.map(|found| Some((epoch, found))) };
-            match self.members.get(&key, load).await? {
+            let load = || async { load().await.map(|found| Some((epoch, found))) };
+            match cached.get(key, load).await? {
                 Some(found) if found.0 == epoch => return Ok(found),
-                _ => self.members.forget(&key),
+                _ => cached.forget(key),
             }
         }
-        Ok(Arc::new((epoch, Box::pin(self.store.membership(tenant, member)).await?)))
+        Ok(Arc::new((epoch, Box::pin(load()).await?)))
     }
 
     /// Drops what a change made stale.
@@ -235,15 +273,9 @@ impl Directory {
             Noun::Resource => self.resources.forget(&change.tenant),
             Noun::Client => {
                 self.clients.forget(&(change.tenant, change.subject.clone()));
-                self.origins.forget(&change.tenant);
+                self.client_epochs.advance(change.tenant);
             }
-            Noun::Group => {
-                self.group_epochs.rcu(|epochs| {
-                    let mut epochs = HashMap::clone(epochs);
-                    *epochs.entry(change.tenant).or_default() += 1;
-                    epochs
-                });
-            }
+            Noun::Group => self.group_epochs.advance(change.tenant),
             Noun::Key => {}
         }
     }

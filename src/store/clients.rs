@@ -10,7 +10,6 @@ use crate::types::id::{ClientOid, ResourceId, TenantId};
 use crate::types::name::{ClientId, DisplayName};
 use crate::types::uri::{Origin, RedirectUri};
 use serde::Serialize;
-use std::collections::HashSet;
 use uuid::Uuid;
 
 /// A client with all that a token request needs to know about it.
@@ -209,20 +208,21 @@ impl Store {
         Ok(Some(client))
     }
 
-    /// Every origin that an enabled client of the tenant registered.
+    /// True when an enabled client of the tenant registered the origin.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn list_origins(&self, tenant: TenantId) -> Result<HashSet<String>, StoreError> {
-        let rows: Vec<(String,)> = reading!(self, conn =>
+    pub async fn knows_origin(&self, tenant: TenantId, origin: &str) -> Result<bool, StoreError> {
+        let found: Option<(Uuid,)> = reading!(self, conn =>
             sqlx::query_as(
-                "SELECT DISTINCT o.origin FROM client_origins o JOIN clients c ON c.id = o.client_id \
-                 WHERE c.tenant_id = $1 AND c.enabled",
+                "SELECT c.id FROM client_origins o CROSS JOIN clients c \
+                 WHERE c.id = o.client_id AND c.tenant_id = $1 AND o.origin = $2 AND c.enabled LIMIT 1",
             )
             .bind(tenant.uuid())
-            .fetch_all(conn)
+            .bind(origin)
+            .fetch_optional(conn)
             .await?);
-        Ok(rows.into_iter().map(|(origin,)| origin).collect())
+        Ok(found.is_some())
     }
 
     /// In order of client id, after `after`, at most `limit`.

@@ -35,6 +35,10 @@ pub struct GroupDetails {
     pub member_of: Vec<String>,
 }
 
+/// The members of a group that somebody owns are counted no further: a number on a page is not worth reading all of
+/// a large group.
+pub const COUNTED: i64 = 1000;
+
 type Row = (Uuid, String, String, i64);
 
 fn group((id, name, description, created_at): Row) -> Group {
@@ -112,7 +116,8 @@ impl Store {
         }))
     }
 
-    /// The groups that a person owns, in order of name, each with the number of its direct members.
+    /// The groups that a person owns, in order of name, each with the number of its direct members, counted up to
+    /// [`COUNTED`] and one.
     ///
     /// # Errors
     /// The database does not answer.
@@ -120,17 +125,22 @@ impl Store {
         let rows: Vec<(Uuid, String, String, i64, i64)> = reading!(self, conn =>
             sqlx::query_as(
                 "SELECT g.id, g.name, g.description, g.created_at, \
-                 (SELECT COUNT(*) FROM group_clients m WHERE m.group_id = g.id) + \
-                 (SELECT COUNT(*) FROM group_users m WHERE m.group_id = g.id) + \
-                 (SELECT COUNT(*) FROM group_groups m WHERE m.group_id = g.id) \
+                 (SELECT COUNT(*) FROM (SELECT 1 FROM group_clients m WHERE m.group_id = g.id LIMIT $3) AS counted) + \
+                 (SELECT COUNT(*) FROM (SELECT 1 FROM group_users m WHERE m.group_id = g.id LIMIT $3) AS counted) + \
+                 (SELECT COUNT(*) FROM (SELECT 1 FROM group_groups m WHERE m.group_id = g.id LIMIT $3) AS counted) \
                  FROM group_owner_users o CROSS JOIN groups g \
                  WHERE g.id = o.group_id AND g.tenant_id = $1 AND o.user_id = $2 ORDER BY g.name LIMIT 1000",
             )
             .bind(tenant.uuid())
             .bind(owner.uuid())
+            .bind(COUNTED + 1)
             .fetch_all(conn)
             .await?);
-        Ok(rows.into_iter().map(|(id, name, text, at, members)| (group((id, name, text, at)), members)).collect())
+        let counted = |members: i64| members.min(COUNTED + 1);
+        Ok(rows
+            .into_iter()
+            .map(|(id, name, text, at, members)| (group((id, name, text, at)), counted(members)))
+            .collect())
     }
 
     /// A group, if the person is one of its owners.

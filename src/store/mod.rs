@@ -35,6 +35,7 @@ pub mod users;
 mod writer;
 
 pub use db::{DatabaseUrl, Engine, Store};
+pub use remote::SESSION;
 
 /// A failure of the database. Never the requester's fault, so never an OAuth 4xx.
 #[derive(Debug, Clone, thiserror::Error)]
