@@ -7,14 +7,14 @@
 use super::layers::{Finish, finish};
 use super::recognition::{self, Recognition};
 use crate::app::App;
-use crate::endpoints::Repeatable;
+use crate::endpoints::{Recognizable, Repeatable};
 use crate::store::cache::Applied;
 use crate::types::clock::UnixTime;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::ORIGIN;
 use axum::http::{HeaderMap, Method};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
@@ -98,7 +98,23 @@ impl Inner {
         response
     }
 
+    /// Routes and finishes.
+    async fn routed(&self, request: Request) -> Response {
+        let mut router = self.router.clone();
+        finish(&self.with, request, async |request| router.call(request).await.unwrap_or_else(|never| match never {}))
+            .await
+    }
+
     async fn recognized(&self, memory: &Memory, request: Request) -> Response {
+        // Where nothing was answered yet nothing can be known, and a body that nobody will read is not waited for.
+        if !memory.recognition.has_answered(request.uri().path()) {
+            let path = request.uri().path().to_owned();
+            let response = self.routed(request).await;
+            if response.extensions().get::<Recognizable>().is_some() {
+                memory.recognition.note_path(path);
+            }
+            return response;
+        }
         let (parts, body) = request.into_parts();
         let body = match body.collect().await {
             Ok(body) => body.to_bytes(),
@@ -106,16 +122,19 @@ impl Inner {
             Err(error) => {
                 let failed: Result<Frame<Bytes>, BoxError> = Err(error.into_inner());
                 let body = Body::new(StreamBody::new(stream::iter([failed])));
-                return finish(&self.with, Request::from_parts(parts, body), self.router.clone()).await;
+                return self.routed(Request::from_parts(parts, body)).await;
             }
         };
         let fingerprint = memory.recognition.fingerprint(&parts, &body);
-        if let Some(response) = memory.recognition.answer(&fingerprint).await {
-            return self.again(response);
-        }
         let settled = memory.applied.settled();
         let request = Request::from_parts(parts, Body::from(body));
-        let mut response = finish(&self.with, request, self.router.clone()).await;
+        match memory.recognition.answer(&fingerprint).await {
+            Some(Ok(response)) => return self.again(response),
+            // What was waited for once is not tried a second time.
+            Some(Err(error)) => return finish(&self.with, request, |_| ready(error.into_response())).await,
+            None => {}
+        }
+        let mut response = self.routed(request).await;
         if let Some(answered) = response.extensions_mut().remove() {
             memory.recognition.learn(fingerprint, answered, response.headers(), settled);
         }
@@ -125,7 +144,7 @@ impl Inner {
     async fn published(&self, memory: &Memory, request: Request) -> Response {
         let (path, settled) = (request.uri().path().to_owned(), memory.applied.settled());
         let at = self.with.clock.now();
-        let mut response = finish(&self.with, request, self.router.clone()).await;
+        let mut response = self.routed(request).await;
         if response.extensions_mut().remove::<Repeatable>().is_none() {
             return response;
         }
@@ -143,7 +162,7 @@ impl Inner {
         match &self.memory {
             Some(memory) if recognition::is_plain(&request) => self.recognized(memory, request).await,
             Some(memory) if is_published(&request) => self.published(memory, request).await,
-            _ => finish(&self.with, request, self.router.clone()).await,
+            _ => self.routed(request).await,
         }
     }
 }

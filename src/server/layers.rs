@@ -8,7 +8,6 @@ use crate::telemetry::Responses;
 use crate::types::clock::{Clock, format_time};
 use crate::types::network::Network;
 use crate::types::random::Random;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
@@ -18,10 +17,10 @@ use axum::http::header::{
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tower::Service;
 use uuid::Uuid;
 
 /// The longest a request may take.
@@ -68,7 +67,10 @@ fn put_id(response: &mut Response, trace_id: Uuid) {
 }
 
 /// Has a request answered and finishes the response.
-pub async fn finish(with: &Finish, mut request: Request, mut router: Router) -> Response {
+pub async fn finish<F>(with: &Finish, mut request: Request, answer: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     if let Some(peer) = behind_proxies(&with.trusted_proxies, &request) {
         request.extensions_mut().insert(peer);
     }
@@ -80,8 +82,8 @@ pub async fn finish(with: &Finish, mut request: Request, mut router: Router) -> 
         named: request.headers().get(CLIENT_REQUEST_ID).cloned(),
         trace_id,
     };
-    let mut response = match tokio::time::timeout(REQUEST_TIME, router.call(request)).await {
-        Ok(Ok(response)) => response,
+    let mut response = match tokio::time::timeout(REQUEST_TIME, answer(request)).await {
+        Ok(response) => response,
         Err(_) => OAuthError::from(reason::OVERLOADED).because("the request took too long").into_response(),
     };
     if let Some(error) = response.extensions_mut().remove::<Arc<OAuthError>>() {

@@ -7,6 +7,7 @@
 use crate::app::App;
 use crate::client_auth::Proof;
 use crate::endpoints::Recognizable;
+use crate::error::OAuthError;
 use crate::tokens::issue;
 use crate::types::clock::UnixTime;
 use crate::types::secret::Fingerprints;
@@ -24,6 +25,9 @@ const PATHS: [&str; 2] = ["/v2.0/token", "/v1/token"];
 
 /// Longer requests are not remembered: scopes and credentials are short.
 const LONGEST: usize = 4096;
+
+/// Paths at which requests were answered: about one for each tenant at work.
+const TENANTS: u64 = 10_000;
 
 /// Bytes of what is remembered, with what it holds on to; about so many are headers.
 const MEMORY: u64 = 8 << 20;
@@ -47,6 +51,7 @@ pub(super) struct Recognition {
     app: Arc<App>,
     fingerprints: Fingerprints,
     known: Cache<Fingerprint, Arc<Known>>,
+    paths: Cache<String, ()>,
 }
 
 /// True for a request that may be known: a form of bounded length for a token endpoint, with nothing that its answer could
@@ -76,7 +81,7 @@ impl Recognition {
             (known.answered.decision.weight() + HEADERS).try_into().unwrap_or(u32::MAX)
         };
         let known = Cache::builder().weigher(weigh).max_capacity(MEMORY).build();
-        Self { fingerprints: Fingerprints::new(&app.random), app, known }
+        Self { fingerprints: Fingerprints::new(&app.random), app, known, paths: Cache::new(TENANTS) }
     }
 
     /// Of all that the answer to a plain request depends on.
@@ -88,8 +93,21 @@ impl Recognition {
         self.fingerprints.of_parts(&[path, &sent, authorization.unwrap_or_default(), body])
     }
 
-    /// The answer to a request that is known; without one it has to be worked for, or to be refused.
-    pub(super) async fn answer(&self, fingerprint: &Fingerprint) -> Option<Response> {
+    /// True when a request at this path was answered in a way that can be known again.
+    pub(super) fn has_answered(&self, path: &str) -> bool {
+        self.paths.contains_key(path)
+    }
+
+    /// Remembers that one was.
+    pub(super) fn note_path(&self, path: String) {
+        self.paths.insert(path, ());
+    }
+
+    /// The answer to a request that is known; without one it has to be worked for.
+    ///
+    /// # Errors
+    /// The signing key or the database cannot be used.
+    pub(super) async fn answer(&self, fingerprint: &Fingerprint) -> Option<Result<Response, OAuthError>> {
         let known = self.known.get(fingerprint)?;
         let (app, applied) = (&self.app, self.app.directory.applied());
         let Recognizable { tenant, decision, proof } = &known.answered;
@@ -100,11 +118,12 @@ impl Recognition {
         if known.noted_at.swap(now, Ordering::Relaxed) != now {
             app.note_secret_use(proof.secret, now);
         }
-        let issued = issue::mint_decided(app, *tenant, decision).await.ok()?;
-        app.issued.increment(1);
-        let mut response = Response::new(Body::from(issued.json));
-        *response.headers_mut() = known.headers.clone();
-        Some(response)
+        Some(issue::mint_decided(app, *tenant, decision).await.map(|issued| {
+            app.issued.increment(1);
+            let mut response = Response::new(Body::from(issued.json));
+            *response.headers_mut() = known.headers.clone();
+            response
+        }))
     }
 
     /// Remembers a request with what it was answered. `settled` is the revision that was settled before.
