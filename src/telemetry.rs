@@ -67,6 +67,11 @@ pub fn tokens_issued() -> metrics::Counter {
     metrics::counter!("grantor_token_requests_total", "outcome" => "issued")
 }
 
+/// Counts a token request that was refused with this error code.
+pub fn count_refused_token(error: &'static str) {
+    metrics::counter!("grantor_token_requests_total", "outcome" => error).increment(1);
+}
+
 /// Counters of responses by class of their status, at hand: looking one up by name costs more than counting.
 #[derive(Clone)]
 pub struct Responses([metrics::Counter; 4]);

@@ -7,6 +7,7 @@ use crate::error::{OAuthError, reason};
 use crate::extract::form::PostedForm;
 use crate::extract::tenant::TenantPath;
 use crate::grants::{self, Exchange};
+use crate::telemetry;
 use crate::tokens::issue::Issued;
 use axum::extract::State;
 use axum::http::HeaderValue;
@@ -27,9 +28,7 @@ pub async fn post(State(app): State<Arc<App>>, path: TenantPath, posted: PostedF
     }
     match &answer {
         Ok(_) => app.issued.increment(1),
-        Err(error) => {
-            metrics::counter!("grantor_token_requests_total", "outcome" => error.reason().error).increment(1);
-        }
+        Err(error) => telemetry::count_refused_token(error.reason().error),
     }
     let (Issued { json, decision }, proof) = answer?;
     let mut response = ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response();

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::client_auth::Proof;
 use crate::endpoints::Recognizable;
 use crate::error::OAuthError;
+use crate::telemetry;
 use crate::tokens::issue;
 use crate::types::clock::UnixTime;
 use crate::types::secret::Fingerprints;
@@ -118,8 +119,12 @@ impl Recognition {
         if known.noted_at.swap(now, Ordering::Relaxed) != now {
             app.note_secret_use(proof.secret, now);
         }
-        Some(issue::mint_decided(app, *tenant, decision).await.map(|issued| {
-            app.issued.increment(1);
+        let issued = issue::mint_decided(app, *tenant, decision).await;
+        match &issued {
+            Ok(_) => app.issued.increment(1),
+            Err(error) => telemetry::count_refused_token(error.reason().error),
+        }
+        Some(issued.map(|issued| {
             let mut response = Response::new(Body::from(issued.json));
             *response.headers_mut() = known.headers.clone();
             response
