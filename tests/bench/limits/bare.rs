@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::JwkSet;
@@ -63,6 +63,11 @@ struct Signing {
     input: String,
 }
 
+/// Signs `input` for each form that is posted.
+pub fn signing(key: Key, input: String) -> MethodRouter {
+    post(sign).with_state(Arc::new(Signing { key, input }))
+}
+
 async fn sign(State(with): State<Arc<Signing>>, body: Bytes) -> Json<TokenAnswer> {
     let form: TokenForm = serde_urlencoded::from_bytes(&body).unwrap();
     let mut access_token = with.input.clone();
@@ -108,7 +113,7 @@ pub async fn serve(listen: SocketAddr, with: Files) {
             None => vec![("/sign/es256", Key::generate(Alg::Es256)), ("/sign/eddsa", Key::generate(Alg::Eddsa))],
         };
         for (path, key) in keys {
-            router = router.route(path, post(sign).with_state(Arc::new(Signing { key, input: input.clone() })));
+            router = router.route(path, signing(key, input.clone()));
         }
     }
     if let (Some(token), Some(jwks)) = (&token, jwks) {
