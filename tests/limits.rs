@@ -535,6 +535,22 @@ async fn a_server_that_is_asked_to_stop_says_so_with_each_answer_and_finishes_wh
 }
 
 #[tokio::test]
+async fn who_came_before_the_stop_is_answered() {
+    let one = async || {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = Client(TcpStream::connect(tcp.local_addr().unwrap()).await.unwrap());
+        assert!(client.send(HELLO).await);
+        let (bounds, stopping) = (Bounds::default(), Arc::default());
+        let listener = Listener { tcp, tls: None, connections: 10, bounds, stopping };
+        let served = tokio::spawn(listener.serve(routes(&shut()), async {}));
+        assert_eq!(client.answer().await.1, "ok");
+        tokio::time::timeout(PATIENCE, served).await.expect("all is done").unwrap();
+    };
+    // Whichever is seen first, the connection or the stop.
+    futures_util::future::join_all((0..50).map(|_| one())).await;
+}
+
+#[tokio::test]
 async fn a_request_that_never_ends_does_not_keep_a_server_from_stopping() {
     let gate = shut();
     let bounds = Bounds { stop: SOON, ..Bounds::default() };

@@ -75,10 +75,18 @@ impl Listener {
                 () = &mut stop => break,
             };
             match accepted {
-                Ok(accepted) => tokio::select! {
-                    () = open(accepted) => {}
-                    () = &mut stop => break,
-                },
+                Ok(accepted) => {
+                    let mut opening = std::pin::pin!(open(accepted));
+                    tokio::select! {
+                        biased;
+                        () = &mut opening => {}
+                        () = &mut stop => {
+                            // It has its last call, as those have that are not accepted yet.
+                            let _ = tokio::time::timeout(LAST_CALL, opening).await;
+                            break;
+                        }
+                    }
+                }
                 Err(error) => {
                     // Out of file descriptors, mostly; a moment later some are free again.
                     tracing::warn!(%error, "a connection could not be accepted");
