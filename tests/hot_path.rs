@@ -13,6 +13,9 @@ const BESIDE: &[&str] = &[
     "signing_keys",
     "SAVEPOINT",
     "RELEASE",
+    // The ends of transactions: whatever was done between them is seen.
+    "BEGIN",
+    "COMMIT",
 ];
 
 /// Every statement that the server's log tells of.
