@@ -7,7 +7,7 @@ pub mod signer;
 
 use crate::store::keys::StoredKey;
 use crate::types::alg::Alg;
-use crate::types::clock::UnixTime;
+use crate::types::clock::{UnixTime, is_before};
 use crate::types::id::TenantId;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -101,12 +101,12 @@ impl Key {
 
     /// True while new tokens may be signed with it.
     pub fn signs(&self, now: UnixTime) -> bool {
-        self.activates_at <= now && self.retires_at.is_none_or(|end| now < end)
+        self.activates_at <= now && is_before(self.retires_at, now)
     }
 
     /// True while it belongs into the JWKS.
     pub fn is_published(&self, now: UnixTime) -> bool {
-        self.expires_at.is_none_or(|end| now < end)
+        is_before(self.expires_at, now)
     }
 
     /// Appends an access token (RFC 9068 §2.1: `typ` is `at+jwt`) whose payload, a JSON object in base64url, is appended by

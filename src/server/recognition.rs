@@ -5,12 +5,11 @@
 //! long as nothing in the directory changes. What is not known to the last byte goes the whole way.
 
 use crate::app::App;
-use crate::client_auth::Proof;
 use crate::endpoints::Recognizable;
 use crate::error::OAuthError;
 use crate::telemetry;
 use crate::tokens::issue;
-use crate::types::clock::UnixTime;
+use crate::types::clock::is_before;
 use crate::types::secret::Fingerprints;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
@@ -20,9 +19,6 @@ use axum::response::Response;
 use moka::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-
-/// How a request to a token endpoint ends its path.
-const PATHS: [&str; 2] = ["/v2.0/token", "/v1/token"];
 
 /// Longer requests are not remembered: scopes and credentials are short.
 const LONGEST: usize = 4096;
@@ -55,13 +51,12 @@ pub(super) struct Recognition {
     paths: Cache<String, ()>,
 }
 
-/// True for a request that may be known: a form of bounded length for a token endpoint, with nothing that its answer could
-/// depend on but path, credentials and form.
+/// True for a request that may be known: a form of bounded length, with nothing that its answer could depend on but path,
+/// credentials and form.
 pub(super) fn is_plain(request: &Request<Body>) -> bool {
     let (headers, path) = (request.headers(), request.uri().path());
     let is_form = headers.get(CONTENT_TYPE).is_some_and(|said| said.as_bytes() == b"application/x-www-form-urlencoded");
     request.method() == Method::POST
-        && PATHS.iter().any(|end| path.ends_with(end))
         && is_form
         && request.body().size_hint().exact().is_some_and(|length| length <= LONGEST as u64)
         && path.len() <= LONGEST
@@ -113,7 +108,7 @@ impl Recognition {
         let (app, applied) = (&self.app, self.app.directory.applied());
         let Recognizable { tenant, decision, proof } = &known.answered;
         let now = app.clock.now();
-        if known.settled != applied.settled() || applied.check().is_err() || !counts(proof, now) {
+        if known.settled != applied.settled() || applied.check().is_err() || !is_before(proof.expires_at, now) {
             return None;
         }
         if known.noted_at.swap(now, Ordering::Relaxed) != now {
@@ -139,8 +134,4 @@ impl Recognition {
         let known = Known { answered, headers, settled, noted_at: AtomicI64::default() };
         self.known.insert(fingerprint, Arc::new(known));
     }
-}
-
-fn counts(proof: &Proof, now: UnixTime) -> bool {
-    proof.expires_at.is_none_or(|end| now < end)
 }

@@ -3,7 +3,7 @@
 use super::changes::Noun;
 use super::clients::Client;
 use super::{AdminError, Store, StoreError, announce, reading, unreadable, writing};
-use crate::types::clock::UnixTime;
+use crate::types::clock::{UnixTime, is_before};
 use crate::types::id::{SecretId, TenantId};
 use crate::types::secret::SecretHash;
 use uuid::Uuid;
@@ -31,7 +31,7 @@ pub struct StoredSecret {
 impl StoredSecret {
     /// True while the secret counts.
     pub fn is_live(&self, now: UnixTime) -> bool {
-        self.expires_at.is_none_or(|end| now < end)
+        is_before(self.expires_at, now)
     }
 
     pub(super) fn read((id, hash, hint, created_at, expires_at, last_used_at): Row) -> Result<Self, StoreError> {

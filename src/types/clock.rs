@@ -7,6 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Seconds since 1970-01-01T00:00:00Z.
 pub type UnixTime = i64;
 
+/// True before `end`, and for ever without one.
+pub fn is_before(end: Option<UnixTime>, now: UnixTime) -> bool {
+    end.is_none_or(|end| now < end)
+}
+
 /// A source of time: the system's, or one that a test moves by hand.
 #[derive(Debug, Clone)]
 pub enum Clock {
