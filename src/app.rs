@@ -31,7 +31,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -212,8 +212,9 @@ pub struct App {
     pub decisions: Cache<DecisionKey, Arc<Decision>>,
     /// Status list indexes in hand.
     pub leases: StatusLeases,
-    /// Tokens issued, for the metrics: at hand, because looking a counter up costs more than counting.
-    pub issued: Counter,
+    /// Tokens issued, for the metrics: at hand, because looking a counter up costs more than counting. Commands count nothing
+    /// and set up no metrics.
+    pub issued: LazyLock<Counter>,
     /// Signed status lists.
     pub published: Cache<StatusListId, Arc<PublishedList>>,
     /// Slow secret checks.
@@ -275,7 +276,7 @@ impl App {
                 })
                 .max_capacity(DECISIONS)
                 .build(),
-            issued: telemetry::tokens_issued(),
+            issued: LazyLock::new(telemetry::tokens_issued),
             leases: StatusLeases::new(store.clone(), (clock.clone(), random.clone()), config.cache_max_age.get()),
             published: Cache::new(1000),
             slow_secrets: SlowSecrets {

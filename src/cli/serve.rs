@@ -63,6 +63,8 @@ pub(super) struct Door(TcpListener);
 
 impl Door {
     pub(super) async fn open(config: &Config) -> Result<Self, CliError> {
+        // It may take its time (see there), so it is done while the database is opened.
+        std::thread::spawn(telemetry::metrics);
         let listen = config.listen;
         TcpListener::bind(listen).await.map(Self).map_err(|error| {
             CliError::Refused(format!("cannot listen on {listen}: {error}; choose another address with --listen"))
