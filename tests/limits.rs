@@ -13,9 +13,10 @@ use grantor::server::listen::Listener;
 use grantor::types::clock::Clock;
 use serde_json::Value;
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -248,6 +249,27 @@ async fn a_head_that_is_too_large_is_answered_431() {
 }
 
 #[tokio::test]
+async fn a_request_that_does_not_name_one_host_is_answered_400_and_its_connection_closed() {
+    let wall = Wall::around(routes(&shut()), 10, Bounds::default()).await;
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 200),
+        ("GET / HTTP/1.0\r\n\r\n", 200),
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
+    ] {
+        let mut client = wall.connect().await;
+        assert_eq!(client.ask(request).await.0, status, "{request}");
+        if status == 400 {
+            client.closed().await;
+        } else if request.contains("1.1") {
+            assert_eq!(client.ask(HELLO).await.0, 200, "{request}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn thousands_of_idle_connections_do_not_stand_in_the_way() {
     const IDLE: usize = 2000;
     // Both ends are ours.
@@ -457,6 +479,24 @@ async fn more_requests_at_once_than_an_http2_connection_may_have_are_refused_one
 }
 
 #[tokio::test]
+async fn an_http2_request_has_no_more_header_lines_than_another_one() {
+    // The status comes first (RFC 7541): 200 is in the table, 431 is the name from the table and the value in Huffman code.
+    for (lines, status) in [(100, &[0x88][..]), (101, &[0x48, 0x83, 0x69, 0x90, 0xff])] {
+        let wall = Wall::around(routes(&shut()), 10, Bounds::default()).await;
+        let mut frames = Frames::to(&wall).await;
+        let head = [0x82, 0x86, 0x84, 0x01, 1, b'x'];
+        let block = [&head[..], &[0x00, 1, b'y', 1, b'z'].repeat(lines)].concat();
+        frames.send(HEADERS, END_STREAM_AND_HEADERS, 1, &block).await;
+        let answer = loop {
+            if let Some((HEADERS, _, 1, payload)) = frames.next().await {
+                break payload;
+            }
+        };
+        assert!(answer.starts_with(status), "{lines}: {answer:x?}");
+    }
+}
+
+#[tokio::test]
 async fn who_takes_requests_back_as_fast_as_they_come_is_sent_away() {
     let gate = shut();
     let wall = Wall::around(routes(&gate), 10, Bounds::default()).await;
@@ -499,6 +539,36 @@ async fn an_http2_connection_is_kept_while_its_peer_answers_pings() {
     dead.get(1, "/").await;
     dead.answered(1).await;
     while dead.next().await.is_some() {}
+}
+
+/// True when the answer to `first`, which came a moment before another request, is on its way while that one is answered.
+async fn is_written_before_the_next_is_answered(first: &str) -> bool {
+    let client: Arc<OnceLock<std::net::TcpStream>> = Arc::default();
+    let looking = client.clone();
+    let look = || async move { looking.get().unwrap().peek(&mut [0]).is_ok().to_string() };
+    let slow = || async { std::thread::sleep(Duration::from_millis(2)) };
+    let routes = Router::new().route("/", get(|| async {})).route("/slow", get(slow)).route("/look", get(look));
+    let wall = Wall::around(routes, 10, Bounds::default()).await;
+    let (mut one, mut other) = (wall.connect().await, wall.connect().await);
+    // Both are waited for by the server.
+    assert_eq!((one.ask(HELLO).await.0, other.ask(HELLO).await.0), (200, 200));
+    let mut one = one.0.into_std().unwrap();
+    client.set(one.try_clone().unwrap()).unwrap();
+    // Both requests are there before the server, which has the same thread, sees one of them.
+    one.write_all(get_of(first).as_bytes()).unwrap();
+    assert_eq!(other.0.try_write(get_of("/look").as_bytes()).unwrap(), get_of("/look").len());
+    other.answer().await.1.parse().unwrap()
+}
+
+#[tokio::test]
+async fn quick_answers_to_requests_that_are_there_already_are_written_together() {
+    // An answer is slow when the system takes the processor away meanwhile; not each time.
+    let mut tries = 0;
+    while is_written_before_the_next_is_answered("/").await {
+        tries += 1;
+        assert!(tries < 100, "each one is written alone");
+    }
+    assert!(is_written_before_the_next_is_answered("/slow").await, "and who took its time is not kept waiting");
 }
 
 #[tokio::test]

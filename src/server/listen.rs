@@ -5,9 +5,10 @@ use super::bounds::Bounds;
 use super::places::{Place, Places};
 use crate::extract::peer::Peer;
 use axum::body::Body;
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Version};
-use axum::response::Response;
+use axum::http::header::{CONNECTION, HOST};
+use axum::http::{HeaderValue, StatusCode, Version};
+use axum::response::{IntoResponse, Response};
+use futures_util::future::Either;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -16,7 +17,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -150,15 +151,19 @@ where
         let answers = service_fn(move |mut request: Request<Incoming>| {
             let http2 = request.version() == Version::HTTP_2;
             let busy = desk.busy(http2);
+            let refused = refuse(&request, bounds.header_lines);
             request.extensions_mut().insert(Peer(peer.ip()));
-            let answer = service.clone().call(request.map(|body| in_time(body, bounds.body)));
+            let answer = match refused {
+                None => Either::Left(service.clone().call(request.map(|body| in_time(body, bounds.body)))),
+                Some(status) => Either::Right(ready(Ok(status.into_response()))),
+            };
             let (stopping, begun) = (stopping.clone(), Instant::now());
             async move {
                 let mut answer = answer.await?;
                 if begun.elapsed() < QUICK {
                     tokio::task::yield_now().await;
                 }
-                if !http2 && stopping.load(Ordering::Relaxed) {
+                if !http2 && (refused.is_some() || stopping.load(Ordering::Relaxed)) {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 drop(busy);
@@ -192,5 +197,18 @@ where
             () = place.wanted() => tracing::debug!(%peer, "an idle connection made room for another"),
             () = place.quiet_for(bounds.head) => tracing::debug!(%peer, "no request came in time"),
         }
+    }
+}
+
+/// Heads that hyper lets pass and that are answered like those that it does not: RFC 9112 §3.2 wants one Host, and
+/// HTTP/2 has no bound on lines of its own.
+fn refuse(request: &Request<Incoming>, header_lines: usize) -> Option<StatusCode> {
+    let headers = request.headers();
+    if headers.len() > header_lines {
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else if request.version() == Version::HTTP_11 && headers.get_all(HOST).iter().count() != 1 {
+        Some(StatusCode::BAD_REQUEST)
+    } else {
+        None
     }
 }
