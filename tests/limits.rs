@@ -348,7 +348,8 @@ async fn a_body_that_never_ends_is_answered_408() {
     let announced = format!("{head}Content-Length: {}\r\n\r\n", form.len());
 
     let mut never = wall.connect().await;
-    let (status, _, body) = never.ask(&announced).await;
+    let (status, answered, body) = never.ask(&announced).await;
+    assert!(answered.contains("connection: close"), "{answered}");
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &body["error_codes"][0], &body["error"]), (408, &1011.into(), &"invalid_request".into()));
 

@@ -38,6 +38,9 @@ const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// not for every single answer.
 const QUICK: Duration = Duration::from_micros(100);
 
+/// Answers that leave a body unread, which the connection cannot go on behind (RFC 9110 §15.5.9).
+const UNREAD: [StatusCode; 2] = [StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE];
+
 /// What serves, and within which bounds.
 pub struct Listener {
     /// Accepts.
@@ -163,7 +166,8 @@ where
                 if begun.elapsed() < QUICK {
                     tokio::task::yield_now().await;
                 }
-                if !http2 && (refused.is_some() || stopping.load(Ordering::Relaxed)) {
+                let over = refused.is_some() || UNREAD.contains(&answer.status()) || stopping.load(Ordering::Relaxed);
+                if over && !http2 {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 drop(busy);

@@ -1,6 +1,7 @@
 //! Opening the database: SQLite inside the process, or PostgreSQL by URL.
 
 use super::StoreError;
+use super::file::DatabaseFile;
 use super::remote::Remote;
 use super::token_states::Waiting;
 use super::writer::Writer;
@@ -170,7 +171,8 @@ impl Store {
         refuse_others(write.fetch_all(sqlx::raw_sql(others)).await?.len())?;
         migrations().run(&write).await.map_err(migration)?;
         let read = pool(SQLITE_READERS).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { db: Db::Sqlite { read, write: Writer::new(write) }, states: Arc::default() })
+        let file = DatabaseFile::at(path).map_err(away)?;
+        Ok(Self { db: Db::Sqlite { read, write: Writer::new(write, file) }, states: Arc::default() })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
@@ -197,8 +199,11 @@ impl Store {
     /// Asks the database for one row, for readiness.
     ///
     /// # Errors
-    /// The database does not answer.
+    /// The database does not answer, or is a file that is not in its place any more.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        if let Db::Sqlite { write, .. } = &self.db {
+            write.file().check()?;
+        }
         super::reading!(self, conn => sqlx::query("SELECT revision FROM revisions WHERE id = 1").execute(conn).await?.rows_affected());
         Ok(())
     }

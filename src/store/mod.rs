@@ -4,6 +4,7 @@
 //! by administrators answer with [`AdminError`], which tells a refusal (the person can mend it) from a failure.
 
 mod db;
+mod file;
 mod remote;
 
 pub mod cache;

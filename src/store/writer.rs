@@ -10,6 +10,7 @@
 
 use super::StoreError;
 use super::db::ACQUIRE_TIMEOUT;
+use super::file::DatabaseFile;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Executor, Sqlite, Transaction};
 use std::sync::Arc;
@@ -57,6 +58,7 @@ fn nothing_committed(error: impl std::fmt::Display) -> StoreError {
 #[derive(Clone)]
 pub(super) struct Writer {
     pool: SqlitePool,
+    file: Arc<DatabaseFile>,
     open: Arc<Mutex<Option<Group>>>,
 }
 
@@ -67,9 +69,14 @@ impl std::fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Over a pool of one connection.
-    pub(super) fn new(pool: SqlitePool) -> Self {
-        Self { pool, open: Arc::default() }
+    /// Over a pool of one connection to the file.
+    pub(super) fn new(pool: SqlitePool, file: DatabaseFile) -> Self {
+        Self { pool, file: Arc::new(file), open: Arc::default() }
+    }
+
+    /// What is written to.
+    pub(super) fn file(&self) -> &DatabaseFile {
+        &self.file
     }
 
     /// Waits until it is this unit of work's turn.
@@ -80,6 +87,7 @@ impl Writer {
         let turn = tokio::time::timeout(ACQUIRE_TIMEOUT, self.open.clone().lock_owned());
         let mut open = turn.await.map_err(|_| StoreError::from(sqlx::Error::PoolTimedOut))?;
         if open.is_none() {
+            self.file.check()?;
             // SQLite takes its write lock at once, so that no reader has to be upgraded half-way.
             let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
             *open = Some(Group { transaction, outcome: watch::Sender::new(None), closing: false });
