@@ -404,7 +404,7 @@ impl IntoResponse for OAuthError {
 impl From<StoreError> for OAuthError {
     fn from(error: StoreError) -> Self {
         let reason = match error {
-            StoreError::Unavailable(_) => reason::DATABASE_UNAVAILABLE,
+            StoreError::Unavailable(_) | StoreError::ReadOnly(_) => reason::DATABASE_UNAVAILABLE,
             StoreError::Internal(_) => reason::INTERNAL,
         };
         Self::from(reason).because(error)

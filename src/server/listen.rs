@@ -5,7 +5,7 @@ use super::bounds::Bounds;
 use super::places::{Place, Places};
 use crate::extract::peer::Peer;
 use axum::body::Body;
-use axum::http::header::{CONNECTION, HOST};
+use axum::http::header::{CONNECTION, GetAll, HOST, TRANSFER_ENCODING};
 use axum::http::{HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::Either;
@@ -204,15 +204,31 @@ where
     }
 }
 
-/// Heads that hyper lets pass and that are answered like those that it does not: RFC 9112 §3.2 wants one Host, and
-/// HTTP/2 has no bound on lines of its own.
+/// Heads that hyper lets pass and that are answered like those that it does not: RFC 9112 §3.2 wants one Host, §6.1 no
+/// coding that is not undone, and HTTP/2 has no bound on lines of its own.
 fn refuse(request: &Request<Incoming>, header_lines: usize) -> Option<StatusCode> {
     let headers = request.headers();
     if headers.len() > header_lines {
         Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
-    } else if request.version() == Version::HTTP_11 && headers.get_all(HOST).iter().count() != 1 {
+    } else if request.version() == Version::HTTP_11 && !is_one(headers.get_all(HOST), is_host) {
         Some(StatusCode::BAD_REQUEST)
+    } else if headers.contains_key(TRANSFER_ENCODING) && !is_one(headers.get_all(TRANSFER_ENCODING), is_chunked) {
+        Some(StatusCode::NOT_IMPLEMENTED)
     } else {
         None
     }
+}
+
+fn is_one(lines: GetAll<'_, HeaderValue>, right: impl Fn(&[u8]) -> bool) -> bool {
+    let mut lines = lines.iter();
+    lines.next().is_some_and(|line| right(line.as_bytes())) && lines.next().is_none()
+}
+
+/// The characters of host and port (RFC 3986 §3.2).
+fn is_host(value: &[u8]) -> bool {
+    value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
+}
+
+fn is_chunked(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"chunked")
 }

@@ -169,29 +169,33 @@ impl Store {
             .bind(client_id)
             .fetch_optional(&mut *conn)
             .await?;
-            let Some(row) = row else { return Ok(None) };
-            // One statement for all lists: on a server far away each one more is a way there and back.
-            let parts: Vec<Part> = sqlx::query_as(
-                "SELECT 'grant' AS part, client_id AS id, grant_type AS value FROM client_grants WHERE client_id = $1 \
-                 UNION ALL SELECT 'redirect', client_id, uri FROM client_redirect_uris WHERE client_id = $1 \
-                 UNION ALL SELECT 'logout', client_id, uri FROM client_logout_uris WHERE client_id = $1 \
-                 UNION ALL SELECT 'origin', client_id, origin FROM client_origins WHERE client_id = $1 \
-                 UNION ALL SELECT 'scope', resource_id, value FROM client_scopes WHERE client_id = $1 \
-                 UNION ALL SELECT 'serves', resource_id, '' FROM client_serves WHERE client_id = $1",
-            )
-            .bind(row.id)
-            .fetch_all(&mut *conn)
-            .await?;
-            let secrets: Vec<super::secrets::Row> = sqlx::query_as(
-                "SELECT id, hash, hint, created_at, expires_at, last_used_at FROM client_secrets \
-                 WHERE client_id = $1 ORDER BY created_at, id",
-            )
-            .bind(row.id)
-            .fetch_all(&mut *conn)
-            .await?;
-            (row, parts, secrets)
+            match row {
+                None => None,
+                Some(row) => {
+                    // One statement for all lists: on a server far away each one more is a way there and back.
+                    let parts: Vec<Part> = sqlx::query_as(
+                        "SELECT 'grant' AS part, client_id AS id, grant_type AS value FROM client_grants WHERE client_id = $1 \
+                         UNION ALL SELECT 'redirect', client_id, uri FROM client_redirect_uris WHERE client_id = $1 \
+                         UNION ALL SELECT 'logout', client_id, uri FROM client_logout_uris WHERE client_id = $1 \
+                         UNION ALL SELECT 'origin', client_id, origin FROM client_origins WHERE client_id = $1 \
+                         UNION ALL SELECT 'scope', resource_id, value FROM client_scopes WHERE client_id = $1 \
+                         UNION ALL SELECT 'serves', resource_id, '' FROM client_serves WHERE client_id = $1",
+                    )
+                    .bind(row.id)
+                    .fetch_all(&mut *conn)
+                    .await?;
+                    let secrets: Vec<super::secrets::Row> = sqlx::query_as(
+                        "SELECT id, hash, hint, created_at, expires_at, last_used_at FROM client_secrets \
+                         WHERE client_id = $1 ORDER BY created_at, id",
+                    )
+                    .bind(row.id)
+                    .fetch_all(&mut *conn)
+                    .await?;
+                    Some((row, parts, secrets))
+                }
+            }
         });
-        let (row, mut parts, secrets) = found;
+        let Some((row, mut parts, secrets)) = found else { return Ok(None) };
         parts.sort_unstable();
         let secrets = secrets.into_iter().map(StoredSecret::read).collect::<Result<_, _>>()?;
         let mut client = row.client(secrets)?;

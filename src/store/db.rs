@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use super::file::DatabaseFile;
-use super::remote::Remote;
+use super::remote::{ANSWER, Remote};
 use super::token_states::Waiting;
 use super::writer::Writer;
 use crate::types::Invalid;
@@ -180,7 +180,10 @@ impl Store {
             .map_err(|_| StoreError::Internal("the postgres:// URL cannot be read".into()))?
             .application_name("grantor");
         // One connection by hand first: it says what is wrong, where the pool would only say that time ran out.
-        let mut first = PgConnection::connect_with(&options).await?;
+        let connecting = tokio::time::timeout(ANSWER, PgConnection::connect_with(&options));
+        let mut first = connecting.await.map_err(|_| {
+            StoreError::Unavailable(format!("{}:{} does not answer", options.get_host(), options.get_port()))
+        })??;
         // The table of migrations comes before the others: a server that starts beside this one may just have made it.
         // The catalogue, because the information schema hides tables that this user may not touch.
         let others = "SELECT 1 FROM pg_catalog.pg_tables \

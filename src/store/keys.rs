@@ -137,7 +137,7 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn ensure_key(&self, tenant: TenantId, new: &NewKey, now: UnixTime) -> Result<bool, AdminError> {
-        writing!(self, tx => {
+        Ok(writing!(self, tx => {
             announce!(tx, tenant, Noun::Key, "", now);
             let found: Option<(String,)> = sqlx::query_as(
                 "SELECT kid FROM signing_keys WHERE tenant_id = $1 AND alg = $2 AND retires_at IS NULL",
@@ -150,8 +150,8 @@ impl Store {
                 return Ok(false);
             }
             insert_key!(tx, tenant, new);
-        });
-        Ok(true)
+            true
+        }))
     }
 
     /// Stores `new` as the successor of the key that has none; answers false when the succession no longer fits.
@@ -165,7 +165,7 @@ impl Store {
         succession: Succession,
         now: UnixTime,
     ) -> Result<bool, AdminError> {
-        writing!(self, tx => {
+        Ok(writing!(self, tx => {
             announce!(tx, tenant, Noun::Key, "", now);
             let (lifetime, last_expiry): (Option<i64>, Option<i64>) = sqlx::query_as(
                 "SELECT (SELECT MAX(lifetime) FROM resources WHERE tenant_id = $1), \
@@ -209,8 +209,8 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             insert_key!(tx, tenant, new);
-        });
-        Ok(true)
+            true
+        }))
     }
 
     /// Takes a key out of the JWKS now; answers whether there was such a key. The caller has made sure that it no

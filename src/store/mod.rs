@@ -44,6 +44,9 @@ pub enum StoreError {
     /// Away, overloaded, full or locked: the same request may succeed later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// PostgreSQL takes no writes on this connection: it is a standby, or its operator wants it so.
+    #[error("the database is not available: {0}")]
+    ReadOnly(String),
     /// A defect in the program or in the data.
     #[error("the database cannot be used: {0}")]
     Internal(String),
@@ -58,6 +61,27 @@ pub enum AdminError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What a unit of work fails with, as far as the store has to know.
+pub(crate) trait UnitError: From<StoreError> {
+    /// The failure of the database, where it is one.
+    fn store_error(&self) -> Option<&StoreError>;
+}
+
+impl UnitError for StoreError {
+    fn store_error(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
+
+impl UnitError for AdminError {
+    fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Refused(_) => None,
+        }
+    }
 }
 
 impl AdminError {
@@ -99,17 +123,25 @@ impl From<sqlx::Error> for StoreError {
             }
             _ => error.to_string(),
         };
-        if away { Self::Unavailable(text) } else { Self::Internal(text) }
+        let read_only = error.as_database_error().and_then(|cause| cause.code()).is_some_and(|code| code == READ_ONLY);
+        match (read_only, away) {
+            (true, _) => Self::ReadOnly(text),
+            (false, true) => Self::Unavailable(text),
+            (false, false) => Self::Internal(text),
+        }
     }
 }
+
+/// SQLSTATE of a write that PostgreSQL does not take.
+const READ_ONLY: &str = "25006";
 
 /// SQLSTATE classes of PostgreSQL and primary result codes of SQLite that mean "not now" rather than "never".
 fn is_away(code: &str) -> bool {
     // 08 connection, 28 who may connect, 3D no such database, 40 rollback, 53 resources, 55 not in that state (locks
-    // among them), 57 operator intervention, 58 system, 25006 read-only.
+    // among them), 57 operator intervention, 58 system.
     if code.len() == 5 {
         let classes = ["08", "28", "3D", "40", "53", "55", "57", "58"];
-        return classes.iter().any(|class| code.starts_with(class)) || code == "25006";
+        return classes.iter().any(|class| code.starts_with(class));
     }
     // SQLITE_BUSY, LOCKED, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL.
     code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 9 | 10 | 13 | 14 | 15))
@@ -131,7 +163,8 @@ pub(crate) fn unreadable(what: &str) -> StoreError {
     StoreError::Internal(format!("a stored {what} cannot be read; was the row written by a newer version?"))
 }
 
-/// Runs one body on a pooled reading connection of whichever engine is in use.
+/// Runs one body on a pooled reading connection of whichever engine is in use. What a body answers early is what the
+/// function answers.
 macro_rules! reading {
     ($store:expr, $conn:ident => $body:expr) => {
         match &$store.db {
@@ -142,14 +175,22 @@ macro_rules! reading {
             }
             $crate::store::db::Db::Postgres(remote) => {
                 let mut pooled = remote.acquire().await?;
-                let $conn = &mut *pooled;
-                $body
+                let unit = async {
+                    let $conn = &mut *pooled;
+                    Ok($body)
+                };
+                let answered = remote.wait_for(unit).await;
+                match remote.settle(pooled, answered) {
+                    Ok(answer) => answer,
+                    Err(error) => return Err(error),
+                }
             }
         }
     };
 }
 
-/// Runs one body in a transaction that may write, and commits it. Leaving the body early rolls everything back.
+/// Runs one body in a transaction that may write, and commits it. Leaving the body early rolls everything back; what is
+/// answered then is what the function answers.
 macro_rules! writing {
     ($store:expr, $tx:ident => $body:expr) => {
         match &$store.db {
@@ -162,11 +203,18 @@ macro_rules! writing {
             }
             $crate::store::db::Db::Postgres(remote) => {
                 let mut pooled = remote.acquire().await?;
-                let mut transaction = sqlx::Connection::begin(&mut *pooled).await?;
-                let $tx = &mut *transaction;
-                let answer = $body;
-                transaction.commit().await?;
-                answer
+                let unit = async {
+                    let mut transaction = sqlx::Connection::begin(&mut *pooled).await?;
+                    let $tx = &mut *transaction;
+                    let answer = $body;
+                    transaction.commit().await?;
+                    Ok(answer)
+                };
+                let answered = remote.wait_for(unit).await;
+                match remote.settle(pooled, answered) {
+                    Ok(answer) => answer,
+                    Err(error) => return Err(error),
+                }
             }
         }
     };

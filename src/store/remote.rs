@@ -1,10 +1,11 @@
 //! PostgreSQL's connections, and what to do while it does not answer: one request at a time finds out whether it is
 //! back, the others are told at once that it is away.
 
-use super::StoreError;
+use super::{StoreError, UnitError};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, Postgres};
 use sqlx::{Connection, Executor};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,8 +15,15 @@ const CONNECTIONS: u32 = 16;
 /// How long a request waits for a connection before it is told that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The longest a unit of work may take, and the longest a first connection is waited for. PostgreSQL itself ends a
+/// statement sooner (`SESSION`): whoever hears nothing for so long talks to a server that is stopped or cut off.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
+
 /// Between two attempts to reach a database that is away.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// Between two renewals of connections that take no writes.
+const RENEWED: Duration = Duration::from_secs(1);
 
 /// A connection that was idle for longer is asked whether it is still there before it is used.
 const TRUSTED: Duration = Duration::from_secs(1);
@@ -32,18 +40,25 @@ pub const SESSION: &str = "SET statement_timeout = '5s'; SET lock_timeout = '3s'
 pub(super) struct Remote {
     pool: PgPool,
     breaker: Arc<Breaker>,
+    renewal: Arc<Renewal>,
 }
 
 impl Remote {
     /// Connects when a connection is needed.
     pub(super) fn new(options: PgConnectOptions) -> Self {
+        let renewal = Arc::new(Renewal::new());
+        let renewed = renewal.clone();
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(drop) }))
             .test_before_acquire(false)
-            .before_acquire(|connection, about| {
+            .before_acquire(move |connection, about| {
+                let good = renewed.is_younger(about.age);
                 Box::pin(async move {
+                    if !good {
+                        return Ok(false);
+                    }
                     if about.idle_for > TRUSTED {
                         connection.ping().await?;
                     }
@@ -51,7 +66,7 @@ impl Remote {
                 })
             })
             .connect_lazy_with(options);
-        Self { pool, breaker: Arc::new(Breaker::new()) }
+        Self { pool, breaker: Arc::new(Breaker::new()), renewal }
     }
 
     /// A connection.
@@ -68,9 +83,77 @@ impl Remote {
         Ok(acquired?)
     }
 
+    /// Waits for a unit of work, but not for ever.
+    pub(super) async fn wait_for<T, E: UnitError>(&self, unit: impl Future<Output = Result<T, E>>) -> Answered<T, E> {
+        Answered(tokio::time::timeout(ANSWER, unit).await.ok())
+    }
+
+    /// Gives a connection back after a unit of work, where it is still of use.
+    ///
+    /// # Errors
+    /// That of the unit, or that no answer came: then nobody knows whether the unit was committed.
+    pub(super) fn settle<T, E: UnitError>(
+        &self,
+        connection: PoolConnection<Postgres>,
+        Answered(answer): Answered<T, E>,
+    ) -> Result<T, E> {
+        let Some(answer) = answer else {
+            // The pool would wait for the end of what never ends.
+            drop(connection.detach());
+            self.breaker.fail();
+            let text = "PostgreSQL did not answer in time; whether it did what it was asked is not known";
+            return Err(StoreError::Unavailable(text.into()).into());
+        };
+        if let Err(error) = &answer
+            && matches!(error.store_error(), Some(StoreError::ReadOnly(_)))
+        {
+            self.renewal.ask();
+        }
+        answer
+    }
+
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// How a unit of work ended; nothing when it did not.
+pub(super) struct Answered<T, E>(Option<Result<T, E>>);
+
+/// When connections were found not to take writes. A session keeps for life what was true of the database when it began,
+/// so those that are older are given up, and the next one sees what is true by now.
+#[derive(Debug)]
+struct Renewal {
+    since: Instant,
+    /// In milliseconds from `since`; 0 while there was none.
+    asked_at: AtomicU64,
+}
+
+impl Renewal {
+    fn new() -> Self {
+        Self { since: Instant::now(), asked_at: AtomicU64::new(0) }
+    }
+
+    fn now(&self) -> u64 {
+        milliseconds(self.since.elapsed()).saturating_add(1)
+    }
+
+    /// Once in a while: as long as nothing may be written, new connections are no better.
+    fn ask(&self) {
+        let (now, asked_at) = (self.now(), self.asked_at.load(Ordering::Relaxed));
+        if asked_at == 0 || now >= asked_at.saturating_add(milliseconds(RENEWED)) {
+            self.asked_at.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn is_younger(&self, age: Duration) -> bool {
+        let asked_at = self.asked_at.load(Ordering::Relaxed);
+        asked_at == 0 || self.now().saturating_sub(milliseconds(age)) >= asked_at
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Lets one attempt through now and then after one failed.
@@ -89,11 +172,11 @@ impl Breaker {
 
     // Never 0, which means something else.
     fn now(&self) -> u64 {
-        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+        milliseconds(self.since.elapsed()).saturating_add(1)
     }
 
     fn next(&self) -> u64 {
-        self.now().saturating_add(u64::try_from(AGAIN.as_millis()).unwrap_or(u64::MAX))
+        self.now().saturating_add(milliseconds(AGAIN))
     }
 
     fn lets_try(&self) -> bool {
@@ -115,8 +198,13 @@ impl Breaker {
             }
         } else if self.answered_at.load(Ordering::Relaxed) < asked {
             // Where others had a connection meanwhile, the database is busy and not away.
-            self.again_at.store(self.next(), Ordering::Relaxed);
+            self.fail();
         }
+    }
+
+    /// Takes note that the database does not answer.
+    fn fail(&self) {
+        self.again_at.store(self.next(), Ordering::Relaxed);
     }
 }
 
@@ -143,5 +231,14 @@ mod tests {
         breaker.learn(true, asked);
         breaker.learn(false, asked);
         assert!(breaker.lets_try());
+    }
+
+    #[test]
+    fn connections_that_were_there_before_a_write_was_refused_are_replaced() {
+        let renewal = Renewal::new();
+        let (old, new) = (Duration::from_secs(60), Duration::ZERO);
+        assert!(renewal.is_younger(old) && renewal.is_younger(new));
+        renewal.ask();
+        assert!(!renewal.is_younger(old) && renewal.is_younger(new));
     }
 }

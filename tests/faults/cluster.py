@@ -76,6 +76,14 @@ class Cluster:
         """`fast` ends it in order; `immediate` is a crash, after which it recovers from its log."""
         self.control("stop", f"--mode={mode}")
 
+    def signal(self, number):
+        """To the server and everything that it has started; SIGSTOP is a machine that hangs with its connections open."""
+        postmaster = (self.data / "postmaster.pid").read_text().split()[0]
+        children = pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        for process in [postmaster, *children]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process), number)
+
     def query(self, statement):
         return run(["psql", "--no-psqlrc", "-qAt", "--dbname", self.url, "--command", statement]).strip()
 

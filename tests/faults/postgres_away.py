@@ -1,11 +1,16 @@
-"""PostgreSQL is stopped, crashes, and is started again, while everybody goes on working."""
+"""PostgreSQL is stopped, crashes, hangs, takes no writes, and is itself again, while everybody goes on working."""
 
+import concurrent.futures
+import contextlib
 import os
 import random
+import signal
+import subprocess
 import sys
 import time
 
 import requests
+import starter
 from calls import PATIENCE, Unanswered
 from cluster import Cluster
 from fleet import Fleet
@@ -61,6 +66,63 @@ def nothing_told_is_lost_by_outages():
         print(f"{ROUNDS} outages; {told(work)}", file=sys.stderr)
 
 
+def a_server_that_hangs_is_one_that_is_away():
+    print(f"seed {SEED}", file=sys.stderr)
+    with Cluster() as cluster, Fleet(postgres=cluster.url, people=FAMILIES + AGREEMENTS) as fleet:
+        work = Workload(fleet, SEED, operator=False)
+        with work.at_work():
+            work.wait_for_more(START_SECONDS)
+            cluster.signal(signal.SIGSTOP)
+            try:
+                before = work.refusals.seen[503]
+                until("requests are refused", lambda: work.refusals.seen[503] - before >= REFUSED)
+                assert (status(fleet, "/livez"), status(fleet, "/readyz")) == (200, 503)
+                for words in [["doctor"], ["client", "list"]]:
+                    command = [starter.BINARY, *words, *fleet.place.flags()]
+                    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+                    said = ended.stdout + ended.stderr
+                    assert ended.returncode == 1 and "does not answer" in said, (words, said)
+            finally:
+                cluster.signal(signal.SIGCONT)
+            work.wait_for_more(START_SECONDS)
+        until("it is ready again", lambda: status(fleet, "/readyz") == 200)
+        work.compare_all(fleet.caller())
+        assert work.refusals.seen["no answer"] == 0, "the server itself stayed, so everybody was answered"
+        print(told(work), file=sys.stderr)
+
+
+# Writes after PostgreSQL takes them again; each pooled connection that does not would have its turn.
+IN_A_ROW = 40
+
+
+def writes_go_on_after_a_database_was_read_only():
+    with Cluster() as cluster, Fleet(postgres=cluster.url) as fleet:
+        caller = fleet.caller()
+        tokens = begin(fleet, fleet.person())
+        # As a service does whose disk is nearly full: new sessions are read-only, and all become new ones.
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'grantor' AND pid <> pg_backend_pid()"
+        cluster.query("ALTER ROLE grantor SET default_transaction_read_only = on")
+        cluster.query(others)
+        access = tokens["access_token"]
+        look = lambda _: refused(lambda: fleet.caller().post("/oauth2/v2.0/introspect", "gate", {"token": access}))  # noqa: E731
+        with concurrent.futures.ThreadPoolExecutor(16) as many:
+            # As many at once as the server has connections, so that each of them begins a session of that time.
+            until("it is asked again", lambda: not any(many.map(look, range(200))))
+        until("writes are refused", lambda: refused(lambda: caller.refresh(tokens["refresh_token"])))
+        back = "ALTER ROLE grantor RESET default_transaction_read_only"
+        cluster.query(f"BEGIN READ WRITE; {back}; COMMIT")
+        in_a_row, deadline = 0, time.monotonic() + START_SECONDS
+        while in_a_row < IN_A_ROW:
+            assert time.monotonic() < deadline, "writes are still refused"
+            try:
+                reply = caller.refresh(tokens["refresh_token"])
+            except Unanswered:
+                in_a_row = 0
+                continue
+            assert reply.status_code == 200, reply.text
+            tokens, in_a_row = reply.json(), in_a_row + 1
+
+
 def refused(act):
     """Whether something ends in 503 with a time to come again; anything else that is no success is a failure."""
     try:
@@ -100,4 +162,9 @@ def memory_is_believed_for_as_long_as_configured():
 
 
 if __name__ == "__main__":
-    main(nothing_told_is_lost_by_outages, memory_is_believed_for_as_long_as_configured)
+    main(
+        nothing_told_is_lost_by_outages,
+        memory_is_believed_for_as_long_as_configured,
+        a_server_that_hangs_is_one_that_is_away,
+        writes_go_on_after_a_database_was_read_only,
+    )
