@@ -1,6 +1,8 @@
 //! Signing keys: announced before they sign, published until their last token expired, private at rest.
 
 use crate::support::{API, PUBLIC_URL, START, TestApp, claims, jwt_part};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantor::app::{App, StartError};
 use grantor::keys::KeyError;
 use grantor::keys::seal::{KEK_FILE, Kek};
@@ -314,6 +316,26 @@ async fn servers_that_rotate_at_once_make_one_successor() {
             "round {round}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_of_a_key_that_another_server_has_just_made_is_no_unknown_one() {
+    let (first, client) = TestApp::with_client().await;
+    let second = first.second_server().await;
+    let old = first.token(&client, SCOPE).await;
+    assert_eq!(second.introspect(&client, &old).await["active"], true);
+    first.rotate(Alg::Rs256, 0).await.unwrap();
+    let token = first.token(&client, SCOPE).await;
+    assert_ne!(kid(&token), kid(&old));
+    // The second one has not looked at the log of changes since.
+    let ours = second.app.key_ring(second.tenant_id().await).await.unwrap();
+    assert!(ours.find(&kid(&token), second.clock.now()).is_none());
+    assert_eq!(second.introspect(&client, &token).await["active"], true);
+    // And a key that nobody made stays unknown.
+    let (header, rest) = token.split_once('.').unwrap();
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+    let forged = URL_SAFE_NO_PAD.encode(text.replace(&kid(&token), "nobody's"));
+    assert_eq!(second.introspect(&client, &format!("{forged}.{rest}")).await["active"], false);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,7 +1,6 @@
 """PostgreSQL is stopped, crashes, hangs, takes no writes, and is itself again, while everybody goes on working."""
 
 import concurrent.futures
-import contextlib
 import os
 import random
 import signal
