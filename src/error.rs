@@ -5,6 +5,7 @@
 
 use crate::keys::KeyError;
 use crate::store::{AdminError, StoreError};
+use crate::types::redaction::redacted;
 use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -253,27 +254,32 @@ impl From<&'static Reason> for OAuthError {
 }
 
 impl OAuthError {
-    /// Adds what of the request it is about, such as the name of a parameter. Never a secret. Characters that RFC
-    /// 6749 §5.2 does not allow in a description are replaced.
+    /// Adds what of the request it is about, such as the name of a parameter. Never a secret: one that stands in the wrong
+    /// place is replaced, before it is cut short and could not be told any more. So are characters that RFC 6749 §5.2 does
+    /// not allow in a description.
     #[must_use]
     pub fn about(mut self, what: &str) -> Self {
+        let what = redacted(what);
         let shown =
             what.chars().take(120).map(|c| if matches!(c, '\x20'..='\x7e') && !"\"\\".contains(c) { c } else { '?' });
         self.detail = Some(shown.collect());
         self
     }
 
-    /// Adds the private cause, for the log alone.
+    /// Adds the private cause, for the log alone. It holds no secret either.
     #[must_use]
     pub fn because(mut self, cause: impl std::fmt::Display) -> Self {
-        self.cause = Some(cause.to_string());
+        self.cause = Some(redacted(cause.to_string()).into_owned());
         self
     }
 
     /// The same unless a cause is known already. What it quotes comes from outside, so it is cut short.
     #[must_use]
-    pub fn because_unless_known(self, cause: impl FnOnce() -> String) -> Self {
-        if self.cause.is_some() { self } else { self.because(cause().chars().take(200).collect::<String>()) }
+    pub fn because_unless_known(mut self, cause: impl FnOnce() -> String) -> Self {
+        if self.cause.is_none() {
+            self.cause = Some(redacted(cause()).chars().take(200).collect());
+        }
+        self
     }
 
     /// For a wrong method: what the endpoint takes instead (RFC 9110 §15.5.6).

@@ -9,7 +9,7 @@ use crate::store::tenants::Tenant;
 use crate::types::clock::UnixTime;
 use crate::types::form::Form;
 use crate::types::id::SecretId;
-use crate::types::secret::{CLIENT_SECRET_PREFIX, Secret};
+use crate::types::secret::Secret;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -142,9 +142,7 @@ pub async fn authenticate(
     for candidate in candidates {
         let id = &candidate.client_id;
         let Some(client) = app.directory.client(tenant.id, id).await? else {
-            // Somebody may have mixed up id and secret.
-            let shown = if id.starts_with(CLIENT_SECRET_PREFIX) { "(a secret)" } else { id };
-            failure = failure.because_unless_known(|| format!("no client {shown:?}"));
+            failure = failure.because_unless_known(|| format!("no client {id:?}"));
             continue;
         };
         let proof = match (candidate.readings.as_slice(), client.public) {

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::error::{OAuthError, reason};
 use crate::types::form::Form;
 use crate::types::name::TenantName;
-use crate::types::secret::{Secret, sha256};
+use crate::types::secret::{FORM_PREFIX, Secret, sha256};
 use axum::extract::FromRequestParts;
 use axum::http::header::{COOKIE, SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
@@ -18,9 +18,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
-
-/// In front of the value that binds forms to a browser.
-const FORM_PREFIX: &str = "grfo_";
 
 /// A browser as far as a request shows it.
 pub struct Browser {

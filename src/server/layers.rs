@@ -8,6 +8,7 @@ use crate::telemetry::Responses;
 use crate::types::clock::{Clock, format_time};
 use crate::types::network::Network;
 use crate::types::random::Random;
+use crate::types::redaction::{holds_secret, redacted};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
@@ -17,10 +18,12 @@ use axum::http::header::{
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use std::borrow::Cow;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use url::form_urlencoded;
 use uuid::Uuid;
 
 /// The longest a request may take.
@@ -87,7 +90,7 @@ where
         Err(_) => OAuthError::from(reason::OVERLOADED).because("the request took too long").into_response(),
     };
     if let Some(error) = response.extensions_mut().remove::<Arc<OAuthError>>() {
-        let (trace_id, path) = (trace_id.to_string(), about.uri.path());
+        let (trace_id, path) = (trace_id.to_string(), loggable(about.uri.path()));
         log(&error, response.status(), &trace_id, format_args!("{} {path}", about.method));
         let rendering = response.extensions_mut().remove::<Rendering>();
         if rendering != Some(Rendering::Sent) {
@@ -207,6 +210,15 @@ fn body(with: &Finish, error: &OAuthError, trace_id: &str, correlation_id: &str)
         "correlation_id": correlation_id,
     })
     .to_string()
+}
+
+/// A path without secrets. One in which they are percent-encoded is not logged at all.
+fn loggable(path: &str) -> Cow<'_, str> {
+    let encoded = |(name, value): (Cow<'_, str>, Cow<'_, str>)| holds_secret(&name) || holds_secret(&value);
+    if path.contains('%') && form_urlencoded::parse(path.as_bytes()).any(encoded) {
+        return "(a secret)".into();
+    }
+    redacted(path)
 }
 
 fn log(error: &OAuthError, status: StatusCode, trace_id: &str, request: std::fmt::Arguments<'_>) {

@@ -68,6 +68,21 @@ impl Store {
             .collect()
     }
 
+    /// Commits a write after which everything is as before: whatever keeps writes from becoming durable shows.
+    ///
+    /// # Errors
+    /// The database does not take writes, such as on a full disk.
+    pub async fn try_writing(&self) -> Result<(), StoreError> {
+        writing!(self, tx => {
+            // There and back: SQLite writes nothing when the new value of a row is the old one.
+            for step in [1, -1] {
+                let query = sqlx::query("UPDATE revisions SET revision = revision + $1 WHERE id = 1").bind(step);
+                query.execute(&mut *tx).await?;
+            }
+        });
+        Ok(())
+    }
+
     /// Removes changes made before `before`, at most one batch; answers how many. The newest stays, so that a server
     /// that slept sees the gap.
     ///
@@ -83,5 +98,22 @@ impl Store {
             .execute(tx)
             .await?
             .rows_affected()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{DatabaseUrl, Store};
+
+    #[tokio::test]
+    async fn a_write_that_is_tried_reaches_the_log_of_sqlite_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grantor.db");
+        let store = Store::open(&DatabaseUrl::Sqlite(path.clone())).await.unwrap();
+        let log = path.with_extension("db-wal");
+        let (revision, length) = (store.revision().await.unwrap(), std::fs::metadata(&log).unwrap().len());
+        store.try_writing().await.unwrap();
+        assert_eq!(store.revision().await.unwrap(), revision);
+        assert!(std::fs::metadata(&log).unwrap().len() > length, "nothing was written");
     }
 }

@@ -13,6 +13,7 @@ pub mod network;
 pub mod pkce;
 pub mod policy;
 pub mod random;
+pub mod redaction;
 pub mod refresh_token;
 pub mod scope;
 pub mod secret;

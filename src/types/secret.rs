@@ -28,6 +28,20 @@ pub const REFRESH_TOKEN_PREFIX: &str = "grrt_";
 /// In front of every session cookie's value.
 pub const SESSION_PREFIX: &str = "grse_";
 
+/// In front of the value of the cookie that binds forms to a browser.
+pub const FORM_PREFIX: &str = "grfo_";
+
+/// All of them: by these a secret is known where none belongs.
+pub const PREFIXES: &[&str] = &[
+    CLIENT_SECRET_PREFIX,
+    ACCESS_TOKEN_PREFIX,
+    CODE_PREFIX,
+    DEVICE_CODE_PREFIX,
+    REFRESH_TOKEN_PREFIX,
+    SESSION_PREFIX,
+    FORM_PREFIX,
+];
+
 /// A secret in clear, on its way in or out. `Debug` shows nothing of it and it is wiped when dropped.
 #[derive(Debug, Clone)]
 pub struct Secret(SecretString);

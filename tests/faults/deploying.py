@@ -41,13 +41,18 @@ def the_environment_file_starts_a_server():
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         text = replaced(block("sh"), {"127.0.0.1:8080": f"127.0.0.1:{port}", "/var/lib/grantor": folder})
-        lines = [line for line in text.splitlines() if not line.startswith("#")]
-        environment = {**os.environ, **dict(line.split("=", 1) for line in lines)}
+        environment = {**os.environ, **dict(line.split("=", 1) for line in text.splitlines())}
         address = f"http://127.0.0.1:{port}"
         with running([BINARY, "serve"], f"{address}/readyz", env=environment, stderr=subprocess.DEVNULL):
             issuer = requests.get(f"{address}/.well-known/openid-configuration", timeout=30).json()["issuer"]
             assert issuer == "https://login.example.com", issuer
         assert sorted(path.name for path in pathlib.Path(folder).glob("*")) == ["grantor.db", "keys"]
+        # Commands read the same file, in the way that the page shows.
+        (command,) = re.findall(r"env \$\(cat \S+\) grantor .*?(?=  )", PAGE)
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(text)
+            file.flush()
+            run(["sh", "-c", replaced(command, {"/etc/grantor/env": file.name, " grantor ": f" {BINARY} "})])
 
 
 def the_unit_is_one_for_systemd():

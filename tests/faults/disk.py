@@ -46,12 +46,14 @@ def a_full_disk_is_told_and_nothing_is_lost():
         assert caller.active(line.access[-1]), "reading goes on"
         assert not caller.active(revoked)
         # The operator is told as well.
-        said = failing(fleet, "group", "create", "later")
-        assert "full" in said, said
+        for command in [["group", "create", "later"], ["doctor"]]:
+            said = failing(fleet, *command)
+            assert "full" in said, said
         filler.unlink()
         still_good(fleet, line)
         assert not caller.active(revoked)
         fleet.place.cli("group", "create", "later")
+        fleet.place.cli("doctor")
 
 
 def failing(fleet, *arguments):
@@ -59,7 +61,7 @@ def failing(fleet, *arguments):
     command = [BINARY, *arguments, *fleet.place.flags()]
     done = subprocess.run(command, cwd=fleet.place.folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1, f"{arguments} ended with {done.returncode}: {done.stdout} {done.stderr}"
-    return done.stderr
+    return done.stdout + done.stderr
 
 
 def a_disk_that_cannot_be_written_is_told():
