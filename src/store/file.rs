@@ -2,6 +2,7 @@
 
 use super::StoreError;
 use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A database file as it was opened. SQLite goes on writing into a file that has another name by now, or none: what is
@@ -34,23 +35,11 @@ impl DatabaseFile {
     }
 }
 
-#[cfg(unix)]
+/// File system and inode.
 type Identity = (u64, u64);
 
-/// File system and inode.
-#[cfg(unix)]
 fn identity(found: &Metadata) -> Identity {
-    use std::os::unix::fs::MetadataExt;
     (found.dev(), found.ino())
-}
-
-#[cfg(not(unix))]
-type Identity = Option<std::time::SystemTime>;
-
-/// An open file cannot be moved there; that it is another one shows in when it was made.
-#[cfg(not(unix))]
-fn identity(found: &Metadata) -> Identity {
-    found.created().ok()
 }
 
 #[cfg(test)]

@@ -179,7 +179,7 @@ macro_rules! reading {
                     let $conn = &mut *pooled;
                     Ok($body)
                 };
-                let answered = remote.wait_for(unit).await;
+                let answered = tokio::time::timeout($crate::store::remote::ANSWER, unit).await;
                 match remote.settle(pooled, answered) {
                     Ok(answer) => answer,
                     Err(error) => return Err(error),
@@ -210,7 +210,7 @@ macro_rules! writing {
                     transaction.commit().await?;
                     Ok(answer)
                 };
-                let answered = remote.wait_for(unit).await;
+                let answered = tokio::time::timeout($crate::store::remote::ANSWER, unit).await;
                 match remote.settle(pooled, answered) {
                     Ok(answer) => answer,
                     Err(error) => return Err(error),

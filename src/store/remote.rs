@@ -2,13 +2,14 @@
 //! back, the others are told at once that it is away.
 
 use super::{StoreError, UnitError};
+use arc_swap::ArcSwapOption;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, Postgres};
 use sqlx::{Connection, Executor};
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::time::error::Elapsed;
 
 const CONNECTIONS: u32 = 16;
 
@@ -46,7 +47,7 @@ pub(super) struct Remote {
 impl Remote {
     /// Connects when a connection is needed.
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        let renewal = Arc::new(Renewal::new());
+        let renewal = Arc::<Renewal>::default();
         let renewed = renewal.clone();
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
@@ -83,21 +84,16 @@ impl Remote {
         Ok(acquired?)
     }
 
-    /// Waits for a unit of work, but not for ever.
-    pub(super) async fn wait_for<T, E: UnitError>(&self, unit: impl Future<Output = Result<T, E>>) -> Answered<T, E> {
-        Answered(tokio::time::timeout(ANSWER, unit).await.ok())
-    }
-
-    /// Gives a connection back after a unit of work, where it is still of use.
+    /// Gives a connection back after a unit of work that was waited for, where it is still of use.
     ///
     /// # Errors
     /// That of the unit, or that no answer came: then nobody knows whether the unit was committed.
     pub(super) fn settle<T, E: UnitError>(
         &self,
         connection: PoolConnection<Postgres>,
-        Answered(answer): Answered<T, E>,
+        answer: Result<Result<T, E>, Elapsed>,
     ) -> Result<T, E> {
-        let Some(answer) = answer else {
+        let Ok(answer) = answer else {
             // The pool would wait for the end of what never ends.
             drop(connection.detach());
             self.breaker.fail();
@@ -117,43 +113,22 @@ impl Remote {
     }
 }
 
-/// How a unit of work ended; nothing when it did not.
-pub(super) struct Answered<T, E>(Option<Result<T, E>>);
-
-/// When connections were found not to take writes. A session keeps for life what was true of the database when it began,
-/// so those that are older are given up, and the next one sees what is true by now.
-#[derive(Debug)]
-struct Renewal {
-    since: Instant,
-    /// In milliseconds from `since`; 0 while there was none.
-    asked_at: AtomicU64,
-}
+/// When connections were last found not to take writes. A session keeps for life what was true of the database when it
+/// began, so those that are older are given up, and the next one sees what is true by now.
+#[derive(Debug, Default)]
+struct Renewal(ArcSwapOption<Instant>);
 
 impl Renewal {
-    fn new() -> Self {
-        Self { since: Instant::now(), asked_at: AtomicU64::new(0) }
-    }
-
-    fn now(&self) -> u64 {
-        milliseconds(self.since.elapsed()).saturating_add(1)
-    }
-
     /// Once in a while: as long as nothing may be written, new connections are no better.
     fn ask(&self) {
-        let (now, asked_at) = (self.now(), self.asked_at.load(Ordering::Relaxed));
-        if asked_at == 0 || now >= asked_at.saturating_add(milliseconds(RENEWED)) {
-            self.asked_at.store(now, Ordering::Relaxed);
+        if self.0.load().as_deref().is_none_or(|asked| asked.elapsed() >= RENEWED) {
+            self.0.store(Some(Arc::new(Instant::now())));
         }
     }
 
     fn is_younger(&self, age: Duration) -> bool {
-        let asked_at = self.asked_at.load(Ordering::Relaxed);
-        asked_at == 0 || self.now().saturating_sub(milliseconds(age)) >= asked_at
+        self.0.load().as_deref().is_none_or(|asked| age <= asked.elapsed())
     }
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Lets one attempt through now and then after one failed.
@@ -172,11 +147,11 @@ impl Breaker {
 
     // Never 0, which means something else.
     fn now(&self) -> u64 {
-        milliseconds(self.since.elapsed()).saturating_add(1)
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
     }
 
     fn next(&self) -> u64 {
-        self.now().saturating_add(milliseconds(AGAIN))
+        self.now().saturating_add(u64::try_from(AGAIN.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn lets_try(&self) -> bool {
@@ -235,7 +210,7 @@ mod tests {
 
     #[test]
     fn connections_that_were_there_before_a_write_was_refused_are_replaced() {
-        let renewal = Renewal::new();
+        let renewal = Renewal::default();
         let (old, new) = (Duration::from_secs(60), Duration::ZERO);
         assert!(renewal.is_younger(old) && renewal.is_younger(new));
         renewal.ask();

@@ -122,6 +122,21 @@ def writes_go_on_after_a_database_was_read_only():
             tokens, in_a_row = reply.json(), in_a_row + 1
 
 
+def a_commit_that_nobody_confirms_is_not_acknowledged():
+    with Cluster() as cluster, Fleet(postgres=cluster.url) as fleet:
+        caller = fleet.caller()
+        tokens = begin(fleet, fleet.person())
+        cluster.query("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
+        cluster.query("SELECT pg_reload_conf()")
+        until("writes are refused", lambda: refused(lambda: caller.refresh(tokens["refresh_token"])))
+        command = [starter.BINARY, "client", "disable", "robot", *fleet.place.flags()]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        assert ended.returncode == 1 and "not known" in ended.stderr, ended
+        (cluster.data / "postgresql.auto.conf").write_text("")
+        cluster.control("reload")
+        until("writes are taken", lambda: not refused(lambda: caller.refresh(tokens["refresh_token"])))
+
+
 def refused(act):
     """Whether something ends in 503 with a time to come again; anything else that is no success is a failure."""
     try:
@@ -166,4 +181,5 @@ if __name__ == "__main__":
         memory_is_believed_for_as_long_as_configured,
         a_server_that_hangs_is_one_that_is_away,
         writes_go_on_after_a_database_was_read_only,
+        a_commit_that_nobody_confirms_is_not_acknowledged,
     )
