@@ -211,4 +211,11 @@ async fn members_are_listed_page_by_page() {
         assert_eq!(rest.as_array().unwrap().len() + 1, all.as_array().unwrap().len(), "{list}");
         assert!(!rest.to_string().contains(&after), "{rest}");
     }
+    for list in ["group members inner", "group members outer --transitive"] {
+        cli.misused(&[&words(list)[..], &["--after", "ann"]].concat(), &["'ann' is not usable"]);
+    }
+    let elsewhere = cli.json(&words("group show inner"))["id"].as_str().unwrap().to_owned();
+    cli.ok(&words("group remove middle --group inner"));
+    let after = format!("{elsewhere}/0/{elsewhere}");
+    cli.refused(&[&words("group members outer --transitive --after")[..], &[&after]].concat(), &["not inside 'outer'"]);
 }

@@ -2,10 +2,11 @@
 
 use crate::store::statements;
 use crate::support::{API, START, TestApp};
+use grantor::store::all_members::Position;
 use grantor::store::groups::COUNTED;
 use grantor::store::members::{Member, MemberLine};
 use grantor::store::{DatabaseUrl, SESSION};
-use grantor::types::id::MemberId;
+use grantor::types::id::{GroupId, MemberId};
 use regex::Regex;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
 use std::collections::{BTreeSet, HashMap};
@@ -144,8 +145,21 @@ where
     }
 }
 
-fn sorted(lines: Vec<MemberLine>) -> Vec<(String, String)> {
-    assert!(lines.is_sorted_by_key(|line| line.id), "{lines:?}");
+/// All pages of the members at any depth, so many lines each. What a page ends with goes through its text.
+async fn all_pages(test: &TestApp, group: GroupId, size: usize) -> Vec<Vec<MemberLine>> {
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let limit = i64::try_from(size).unwrap();
+        let page = test.app.store.list_all_members(group, after, limit).await.unwrap().unwrap();
+        assert!(page.lines.len() <= size);
+        pages.push(page.lines);
+        let Some(next) = page.next else { return pages };
+        after = Some(next.to_string().parse().unwrap());
+        assert_eq!(after, Some(next));
+    }
+}
+
+fn sorted(lines: impl IntoIterator<Item = MemberLine>) -> Vec<(String, String)> {
     let mut names: Vec<_> = lines.into_iter().map(|line| (line.kind, line.name)).collect();
     names.sort();
     names
@@ -175,10 +189,12 @@ async fn members_come_in_pages_each_of_them_once() {
     let clients = [("client", "a"), ("client", "b"), ("client", "c")];
     let groups = [("group", "inner"), ("group", "innermost")];
     let direct = pages(|page| store.list_members(outer.id, page)).await;
+    assert!(direct.is_sorted_by_key(|line| line.id), "{direct:?}");
     assert_eq!(sorted(direct), named(&[&clients[..], &groups].concat()));
-    let all = pages(|page| store.list_all_members(outer.id, page)).await;
-    assert_eq!(sorted(all), named(&[&clients[..], &groups, &[("user", "ann")]].concat()));
-    assert_eq!(sorted(pages(|page| store.list_all_members(innermost.id, page)).await), named(&clients));
+    let all = all_pages(&test, outer.id, 2).await;
+    assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2], "{all:?}");
+    assert_eq!(sorted(all.concat()), named(&[&clients[..], &groups, &[("user", "ann")]].concat()));
+    assert_eq!(sorted(all_pages(&test, innermost.id, 2).await.concat()), named(&clients));
 }
 
 #[tokio::test]
@@ -211,20 +227,106 @@ async fn members_at_any_depth_are_found_however_groups_overlap() {
     }
     for (at, group) in groups.iter().enumerate() {
         let expected: Vec<Uuid> = inside.get(&at).into_iter().flatten().copied().collect();
-        for size in [1, 2, 3, 7, 100] {
-            let (mut found, mut after) = (Vec::new(), Uuid::nil());
-            loop {
-                let page = test.app.store.list_all_members(group.id, (after, size)).await.unwrap();
-                let Some(last) = page.last() else { break };
-                after = last.id;
-                found.extend(page.iter().map(|line| line.id));
-            }
-            assert_eq!(found, expected, "group {at}, pages of {size}");
+        let whole = all_pages(&test, group.id, 100).await.concat();
+        for size in [1, 2, 3, 7] {
+            assert_eq!(all_pages(&test, group.id, size).await.concat(), whole, "group {at}, pages of {size}");
         }
+        let mut found: Vec<Uuid> = whole.into_iter().map(|line| line.id).collect();
+        found.sort_unstable();
+        assert_eq!(found, expected, "group {at}");
     }
 }
 
-/// A group with so many clients, inside another one that is owned by a person; answers both groups and the owner.
+#[tokio::test]
+async fn members_that_groups_share_come_once_and_a_page_does_not_look_through_all_of_them() {
+    let test = TestApp::new().await;
+    test.resource(API, |_| ()).await;
+    let (outer, one, other) = (test.group("outer").await, test.group("one").await, test.group("other").await);
+    test.add_group(&outer, &one).await;
+    test.add_group(&outer, &other).await;
+    let names: Vec<String> = (0..30).map(|at| format!("c{at}")).collect();
+    for name in &names {
+        test.client(name, &[]).await;
+        test.add_client(&one, name).await;
+        test.add_client(&other, name).await;
+    }
+    for (group, alone) in [(&one, "alone"), (&other, "lonely")] {
+        test.client(alone, &[]).await;
+        test.add_client(group, alone).await;
+    }
+    let pages = all_pages(&test, outer.id, 2).await;
+    let lines = pages.concat();
+    assert_eq!(lines.iter().map(|line| line.id).collect::<BTreeSet<_>>().len(), lines.len());
+    assert_eq!(lines.len(), names.len() + 4);
+    let short = pages.iter().rev().skip(1).filter(|page| page.len() < 2).count();
+    assert!((1..6).contains(&short), "{pages:?}");
+}
+
+#[tokio::test]
+async fn a_page_goes_on_when_what_the_one_before_ended_with_is_gone_but_not_outside_of_the_group() {
+    let test = TestApp::new().await;
+    test.resource(API, |_| ()).await;
+    let (outer, inner) = (test.group("outer").await, test.group("inner").await);
+    test.add_group(&outer, &inner).await;
+    for name in ["a", "b", "c"] {
+        test.client(name, &[]).await;
+        test.add_client(&inner, name).await;
+    }
+    let (store, tenant) = (&test.app.store, test.tenant_id().await);
+    let page = async |after| store.list_all_members(outer.id, after, 2).await.unwrap();
+    let first = page(None).await.unwrap();
+    assert_eq!(first.lines[0].name, "inner");
+    let last = Member::Subject(MemberId::Client(first.lines[1].id.into()));
+    store.remove_member(tenant, &inner, last, START).await.unwrap();
+    let second = page(first.next).await.unwrap();
+    let names = sorted([&first.lines[1..], &second.lines].concat());
+    assert_eq!(names, ["a", "b", "c"].map(|name| ("client".to_owned(), name.to_owned())));
+    assert_eq!(second.next, None);
+    store.remove_member(tenant, &outer, Member::Group(&inner), START).await.unwrap();
+    assert_eq!(page(first.next).await, None);
+    assert!(page(None).await.unwrap().lines.is_empty());
+}
+
+#[test]
+fn a_position_is_read_only_as_it_was_written() {
+    let (group, item) = (Uuid::from_u128(7), Uuid::from_u128(8));
+    for (stage, item, is_one) in [
+        (0, group, true),
+        (0, item, false),
+        (1, group, true),
+        (1, item, true),
+        (2, group, true),
+        (2, item, true),
+        (3, group, true),
+        (3, item, false),
+        (4, group, false),
+        (4, item, true),
+        (5, item, false),
+        (6, item, false),
+        (-1, group, false),
+    ] {
+        let text = format!("{group}/{stage}/{item}");
+        assert_eq!(
+            text.parse::<Position>().map(|position| position.to_string()).ok(),
+            is_one.then_some(text.clone()),
+            "{text}"
+        );
+    }
+    for text in [
+        "",
+        "/",
+        "//",
+        "0",
+        &group.to_string(),
+        &format!("{group}/1"),
+        &format!("{group}/1/{item}/"),
+        &format!("{group}//{item}"),
+    ] {
+        assert!(text.parse::<Position>().is_err(), "{text}");
+    }
+}
+
+/// A group with so many clients and groups, inside another one that is owned by a person; answers both groups and the owner.
 async fn crowded(test: &TestApp, clients: i64) -> [Uuid; 3] {
     let (outer, inner) = (test.group("outer").await, test.group("inner").await);
     test.add_group(&outer, &inner).await;
@@ -243,6 +345,17 @@ async fn crowded(test: &TestApp, clients: i64) -> [Uuid; 3] {
     ))
     .await;
     let name = inner.name.as_str();
+    test.execute(&format!(
+        "INSERT INTO groups (id, tenant_id, name, description, created_at) \
+         WITH RECURSIVE turns (turn) AS (SELECT 1 UNION ALL SELECT turn + 1 FROM turns WHERE turn < {clients}) \
+         SELECT {new_id}, id, 'crowd' || turn, '', 0 FROM turns, tenants"
+    ))
+    .await;
+    test.execute(&format!(
+        "INSERT INTO group_groups SELECT g.id, m.id FROM groups m, groups g \
+         WHERE g.name = '{name}' AND m.name LIKE 'crowd%'"
+    ))
+    .await;
     test.execute(&format!(
         "INSERT INTO group_clients SELECT g.id, c.id FROM clients c, groups g \
          WHERE g.name = '{name}' AND c.client_id LIKE 'crowd%'"
@@ -291,10 +404,14 @@ async fn a_page_is_read_as_fast_from_a_large_group_as_from_a_small_one() {
         }
         let [outer, inner, owner] = crowded(&test, clients).await;
         let tenant = test.tenant_id().await.uuid();
-        let page = |group| [Id(group), Id(Uuid::nil()), Number(10), Id(Uuid::max())];
+        let page = |group| [Id(group), Id(Uuid::nil()), Number(10)];
+        let walk =
+            |group, stage| [Id(group), Id(inner), Number(stage), Id(inner), Number(130), Number(11), Id(Uuid::nil())];
         taken.push([
-            steps(&test, "AS page CROSS JOIN groups g", &page(outer)).await,
-            steps(&test, "WHERE m.group_id = $1 AND m.client_id > $2", &page(inner)[..3]).await,
+            // Among the clients, and among the groups that come behind them.
+            steps(&test, "RECURSIVE walk", &walk(outer, 0)).await,
+            steps(&test, "RECURSIVE walk", &walk(outer, 2)).await,
+            steps(&test, "WHERE m.group_id = $1 AND m.client_id > $2", &page(inner)).await,
             steps(&test, "FROM group_owner_users o CROSS JOIN groups g", &[Id(tenant), Id(owner), Number(COUNTED + 1)])
                 .await,
         ]);

@@ -1,9 +1,10 @@
 //! `grantor group`.
 
 use super::context::{CliError, Context, Page};
-use super::output::{fields, list, more, table};
+use super::output::{fields, go_on, list, more, table};
 use crate::store::groups::Group;
-use crate::store::members::Member;
+use crate::store::members::{Member, MemberLine};
+use crate::types::Invalid;
 use crate::types::claim::{ClaimName, ClaimValue};
 use crate::types::clock::format_time;
 use crate::types::id::{GroupId, TenantId};
@@ -86,11 +87,11 @@ pub enum GroupCommand {
 
 #[derive(Args)]
 pub struct MembersPage {
-    /// Begin after this id
-    #[arg(long, value_name = "ID")]
-    after: Option<Uuid>,
+    /// Go on where the page before ended, as it said
+    #[arg(long, value_name = "END")]
+    after: Option<String>,
     /// At most so many
-    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
 }
 
@@ -214,14 +215,12 @@ impl GroupCommand {
             }
             Self::Add { group, member } => change_member(context, tenant, (&group, &member), true).await?,
             Self::Remove { group, member } => change_member(context, tenant, (&group, &member), false).await?,
-            Self::Members { group, transitive, page: MembersPage { after, limit } } => {
+            Self::Members { group, transitive, page } => {
                 let found = context.find_group(tenant, &group).await?;
-                let page = (after.unwrap_or_default(), limit + 1);
                 let mut members = match transitive {
-                    true => store.list_all_members(found.id, page).await?,
-                    false => store.list_members(found.id, page).await?,
+                    true => all_members(context, &found, page).await?,
+                    false => members(context, &found, page).await?,
                 };
-                more(&mut members, limit, |line| line.id.to_string());
                 members.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
                 context.out.show(&members, || {
                     let rows =
@@ -236,6 +235,33 @@ impl GroupCommand {
         }
         Ok(())
     }
+}
+
+/// A page of direct members.
+async fn members(context: &Context, group: &Group, page: MembersPage) -> Result<Vec<MemberLine>, CliError> {
+    let after = match page.after.as_deref().map(|text| (text, Uuid::try_parse(text))) {
+        None => Uuid::nil(),
+        Some((_, Ok(id))) => id,
+        Some((text, Err(_))) => return Err(Invalid::new("id", text, "it is not the id of a member").into()),
+    };
+    let mut members = context.app.store.list_members(group.id, (after, page.limit + 1)).await?;
+    more(&mut members, page.limit, |line| line.id.to_string());
+    Ok(members)
+}
+
+/// A page of members at any depth.
+async fn all_members(context: &Context, group: &Group, page: MembersPage) -> Result<Vec<MemberLine>, CliError> {
+    let after = page.after.as_deref().map(str::parse).transpose()?;
+    let Some(found) = context.app.store.list_all_members(group.id, after, page.limit).await? else {
+        return Err(CliError::Refused(format!(
+            "the group at which that page ended is not inside '{}' any more; begin again without --after",
+            group.name
+        )));
+    };
+    if let Some(next) = found.next {
+        go_on(&next.to_string());
+    }
+    Ok(found.lines)
 }
 
 impl OwnerCommand {

@@ -60,9 +60,14 @@ pub fn more<T>(items: &mut Vec<T>, limit: i64, name: impl Fn(&T) -> String) {
     if items.len() > limit {
         items.truncate(limit);
         if let Some(last) = items.last() {
-            eprintln!("grantor: there are more; go on with --after {}", name(last));
+            go_on(&name(last));
         }
     }
+}
+
+/// Says how to read on in a list of which this was a page.
+pub fn go_on(after: &str) {
+    eprintln!("grantor: there are more; go on with --after {after}");
 }
 
 /// A table without lines, fit for pipes; says `empty` when there are no rows.

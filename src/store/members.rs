@@ -198,52 +198,6 @@ impl Store {
         Ok(rows.into_iter().map(line).collect())
     }
 
-    /// Every client, user and group that is in a group at any depth, each once; paged as [`Store::list_members`]. The groups
-    /// inside are looked through for each page, so that very many of them take their time; how many members each of them
-    /// has makes no difference.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn list_all_members(&self, group: GroupId, page: (Uuid, i64)) -> Result<Vec<MemberLine>, StoreError> {
-        let rows: Vec<MemberRow> = reading!(self, conn =>
-            // Of each group inside the first member on this page; of those that have one, as far as it matters, what
-            // comes behind, and no more than a page of it.
-            sqlx::query_as(
-                "WITH RECURSIVE inside (id) AS (SELECT id FROM groups WHERE id = $1 \
-                 UNION SELECT g.member_id FROM group_groups g JOIN inside ON g.group_id = inside.id), \
-                 clients_first (id, first) AS MATERIALIZED (SELECT inside.id, (SELECT m.client_id FROM group_clients m \
-                 WHERE m.group_id = inside.id AND m.client_id > $2 ORDER BY m.client_id LIMIT 1) FROM inside), \
-                 clients_near (id, first, until) AS MATERIALIZED (SELECT id, first, (SELECT m.client_id FROM group_clients m \
-                 WHERE m.group_id = clients_first.id AND m.client_id > $2 ORDER BY m.client_id LIMIT 1 OFFSET $3) \
-                 FROM clients_first WHERE first < COALESCE((SELECT DISTINCT first FROM clients_first \
-                 WHERE first IS NOT NULL ORDER BY 1 LIMIT 1 OFFSET $3), $4)), \
-                 clients_inside (id) AS MATERIALIZED (SELECT DISTINCT m.client_id FROM clients_near CROSS JOIN group_clients m \
-                 WHERE m.group_id = clients_near.id AND m.client_id >= first AND m.client_id < COALESCE(until, $4)), \
-                 users_first (id, first) AS MATERIALIZED (SELECT inside.id, (SELECT m.user_id FROM group_users m \
-                 WHERE m.group_id = inside.id AND m.user_id > $2 ORDER BY m.user_id LIMIT 1) FROM inside), \
-                 users_near (id, first, until) AS MATERIALIZED (SELECT id, first, (SELECT m.user_id FROM group_users m \
-                 WHERE m.group_id = users_first.id AND m.user_id > $2 ORDER BY m.user_id LIMIT 1 OFFSET $3) \
-                 FROM users_first WHERE first < COALESCE((SELECT DISTINCT first FROM users_first \
-                 WHERE first IS NOT NULL ORDER BY 1 LIMIT 1 OFFSET $3), $4)), \
-                 users_inside (id) AS MATERIALIZED (SELECT DISTINCT m.user_id FROM users_near CROSS JOIN group_users m \
-                 WHERE m.group_id = users_near.id AND m.user_id >= first AND m.user_id < COALESCE(until, $4)) \
-                 SELECT 'client' AS kind, c.id, c.client_id AS name, c.name AS shown \
-                 FROM (SELECT id FROM clients_inside ORDER BY 1 LIMIT $3) AS page CROSS JOIN clients c WHERE c.id = page.id \
-                 UNION ALL SELECT 'user', u.id, u.username, COALESCE(u.display_name, u.username) \
-                 FROM (SELECT id FROM users_inside ORDER BY 1 LIMIT $3) AS page CROSS JOIN users u WHERE u.id = page.id \
-                 UNION ALL SELECT 'group', g.id, g.name, g.name \
-                 FROM (SELECT id FROM inside WHERE id > $2 AND id <> $1 ORDER BY 1 LIMIT $3) AS page CROSS JOIN groups g WHERE g.id = page.id \
-                 ORDER BY 2 LIMIT $3",
-            )
-            .bind(group.uuid())
-            .bind(page.0)
-            .bind(page.1)
-            .bind(Uuid::max())
-            .fetch_all(conn)
-            .await?);
-        Ok(rows.into_iter().map(line).collect())
-    }
-
     /// A direct member of a group by its id.
     ///
     /// # Errors

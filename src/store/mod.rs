@@ -7,6 +7,7 @@ mod db;
 mod file;
 mod remote;
 
+pub mod all_members;
 pub mod cache;
 pub mod changes;
 mod client_parts;
