@@ -6,8 +6,8 @@ use grantor::config::{Config, Flags, ListenFlags};
 use grantor::store::clients::Client;
 use grantor::store::keys::NewKey;
 use grantor::store::revocations::Revocation;
-use grantor::store::token_states::STATEMENTS;
 use grantor::store::{DatabaseUrl, Engine, Store, StoreError};
+use grantor::store::{all_members, token_states};
 use grantor::types::alg::Alg;
 use grantor::types::clock::Clock;
 use grantor::types::id::StatusListId;
@@ -43,7 +43,11 @@ pub fn statements() -> Vec<(String, String)> {
             found.push((file.clone(), continued.replace_all(&literal[1], "").into_owned()));
         }
     }
-    found.extend(STATEMENTS.iter().map(|text| ("token_states.rs".to_owned(), (*text).to_owned())));
+    for (file, texts) in
+        [("token_states.rs", &token_states::STATEMENTS[..]), ("all_members.rs", &all_members::STATEMENTS)]
+    {
+        found.extend(texts.iter().map(|text| (file.to_owned(), (*text).to_owned())));
+    }
     found
 }
 

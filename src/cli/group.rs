@@ -60,10 +60,13 @@ pub enum GroupCommand {
         member: MemberArgs,
     },
     /// List members
+    #[command(
+        after_help = "Examples:\n  grantor group members staff\n  grantor group members staff --transitive --limit 2000"
+    )]
     Members {
         /// Name or id
         group: String,
-        /// Those of the groups inside as well
+        /// Members of the groups inside as well, each once
         #[arg(long)]
         transitive: bool,
         #[command(flatten)]
@@ -90,7 +93,7 @@ pub struct MembersPage {
     /// Go on where the page before ended, as it said
     #[arg(long, value_name = "END")]
     after: Option<String>,
-    /// At most so many
+    /// At most so many, up to 10000
     #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
 }
@@ -217,6 +220,7 @@ impl GroupCommand {
             Self::Remove { group, member } => change_member(context, tenant, (&group, &member), false).await?,
             Self::Members { group, transitive, page } => {
                 let found = context.find_group(tenant, &group).await?;
+                let goes_on = page.after.is_some();
                 let mut members = match transitive {
                     true => all_members(context, &found, page).await?,
                     false => members(context, &found, page).await?,
@@ -225,7 +229,11 @@ impl GroupCommand {
                 context.out.show(&members, || {
                     let rows =
                         members.iter().map(|line| vec![line.kind.clone(), line.name.clone(), line.id.to_string()]);
-                    table(&["kind", "name", "id"], rows.collect(), "No members.")
+                    table(
+                        &["kind", "name", "id"],
+                        rows.collect(),
+                        if goes_on { "No more members." } else { "No members." },
+                    )
                 });
             }
             Self::Of { subject } => of(context, tenant, &subject).await?,
@@ -242,7 +250,9 @@ async fn members(context: &Context, group: &Group, page: MembersPage) -> Result<
     let after = match page.after.as_deref().map(|text| (text, Uuid::try_parse(text))) {
         None => Uuid::nil(),
         Some((_, Ok(id))) => id,
-        Some((text, Err(_))) => return Err(Invalid::new("id", text, "it is not the id of a member").into()),
+        Some((text, Err(_))) => {
+            return Err(Invalid::new("id", text, "it is not what a page of this list ended with").into());
+        }
     };
     let mut members = context.app.store.list_members(group.id, (after, page.limit + 1)).await?;
     more(&mut members, page.limit, |line| line.id.to_string());

@@ -34,7 +34,8 @@ pub struct Invalid {
 impl Invalid {
     /// `what` is the noun ("scope"), `value` what was given (shown shortened), `why` the rule it breaks.
     pub fn new(what: &'static str, value: &str, why: &'static str) -> Self {
-        let mut shown: String = value.chars().filter(|c| !c.is_control()).take(80).collect();
+        let seen = value.chars().filter(|c| !c.is_control() && !name::is_unseen(*c));
+        let mut shown: String = seen.take(80).collect();
         if shown.len() < value.len() {
             shown.push('…');
         }

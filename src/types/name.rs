@@ -202,7 +202,7 @@ impl FromStr for UserName {
 }
 
 /// True for characters that show nothing, or turn the direction of what stands beside them.
-fn is_unseen(c: char) -> bool {
+pub(super) fn is_unseen(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 

@@ -13,6 +13,8 @@ mod commits;
 mod pace;
 #[path = "limits/signatures.rs"]
 mod signatures;
+#[path = "limits/sockets.rs"]
+mod sockets;
 
 use clap::{Parser, Subcommand};
 use std::net::SocketAddr;
@@ -40,6 +42,12 @@ enum Limit {
         listen: SocketAddr,
         #[command(flatten)]
         files: bare::Files,
+    },
+    /// A server that signs for whatever it receives, and reads no HTTP
+    Sockets {
+        alg: signatures::Alg,
+        #[arg(long)]
+        listen: SocketAddr,
     },
     /// Writes an RSA key for `bare --key`
     Key { file: PathBuf },
@@ -69,6 +77,7 @@ fn main() {
     match Arguments::parse().limit {
         Limit::Signatures { alg, seconds } => println!("{:.1}", signatures::per_second(alg, seconds)),
         Limit::Bare { listen, files } => runtime.block_on(bare::serve(listen, files)),
+        Limit::Sockets { alg, listen } => runtime.block_on(sockets::serve(listen, alg)),
         Limit::Key { file } => signatures::write(&file),
         Limit::Commits { database, seconds } => {
             println!("{:.1}", runtime.block_on(commits::per_second(&database, seconds)))
