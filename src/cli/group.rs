@@ -264,7 +264,7 @@ async fn all_members(context: &Context, group: &Group, page: MembersPage) -> Res
     let after = page.after.as_deref().map(str::parse).transpose()?;
     let Some(found) = context.app.store.list_all_members(group.id, after, page.limit).await? else {
         return Err(CliError::Refused(format!(
-            "the group at which that page ended is not inside '{}' any more; begin again without --after",
+            "the group in which that page ended is not inside '{}' as it was; begin again without --after",
             group.name
         )));
     };

@@ -191,7 +191,8 @@ const WAY: usize = 8;
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = &self.place;
-        let bytes = [place.group.as_bytes(), &[place.stage][..], place.item().as_bytes(), &self.way].concat();
+        // The stage, a small number, comes first: so the text never begins with a hyphen, as options do.
+        let bytes = [&[place.stage][..], place.group.as_bytes(), place.item().as_bytes(), &self.way].concat();
         f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
     }
 }
@@ -202,8 +203,8 @@ impl FromStr for Position {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let read = || {
             let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-            let (group, rest) = bytes.split_first_chunk::<UUID>()?;
-            let (stage, rest) = rest.split_first()?;
+            let (stage, rest) = bytes.split_first()?;
+            let (group, rest) = rest.split_first_chunk::<UUID>()?;
             let (item, rest) = rest.split_first_chunk::<UUID>()?;
             let item = (item != group).then_some(Uuid::from_bytes(*item));
             let is_one = match *stage {
