@@ -36,9 +36,12 @@ const STEPS_A_LINE: i64 = 6;
 const STEPS_BESIDE: i64 = 64;
 
 /// Where members came below another group already, lines fall away. So many walks at most then make a page, each of them
-/// twice as long as the one before, and none looks at less lines than this.
+/// twice as long as the one before.
 const WALKS: u32 = 4;
+
+/// So many lines a walk looks at, however few are wanted, and so many at most, which take about a second.
 const LEAST: i64 = 20;
+const MOST: i64 = 20_000;
 
 /// A group that is inside `$1`, or not: 2 when it is, 0 when it is not, 1 when the way up by the smallest parent alone does
 /// not tell.
@@ -285,7 +288,7 @@ impl Store {
         'full: for walk in 0..WALKS {
             // One more than fits, which tells whether there are more.
             let room = limit + 1 - i64::try_from(lines.len()).unwrap_or(limit);
-            let most = room.max(LEAST) << walk;
+            let most = (room.max(LEAST) << walk).min(MOST);
             let turns = STEPS_A_LINE * most + STEPS_BESIDE;
             let steps = self.walk(group, at, (turns, most)).await?;
             let Some(last) = steps.last() else { return Ok(None) };
