@@ -1,4 +1,4 @@
-//! What a server cannot do without: a connection's bytes are received, something is signed, bytes are sent. No HTTP is read.
+//! What sockets alone cost beside a signature: bytes are received, something is signed, bytes are sent. No HTTP is read.
 
 use super::signatures::{Alg, Key};
 use std::net::SocketAddr;
